@@ -1,0 +1,85 @@
+# ChatStream: `make up` is the main job, `make test` proves it. `make help` explains every target.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PORT ?= 8443
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+##@ Use
+
+.PHONY: up
+up: $(STAMP) ## Everything: cluster, images, chart, a demo ChatStream, served at https://localhost:PORT (PORT=8443)
+	@PORT=$(PORT) python3 -m devcluster up
+
+.PHONY: down
+down: ## End every process, mount, interface and rule that `make up` made (caches stay)
+	@python3 -m devcluster down
+
+.PHONY: clean
+clean: ## `make down`, then delete the caches and the Python environment too
+	@python3 -m devcluster clean
+	@rm -rf $(VENV)
+
+.PHONY: status
+status: ## Say what of the local cluster runs
+	@python3 -m devcluster status
+
+.PHONY: dev
+dev: $(STAMP) ## The server alone in the foreground: demo engine, sessions in memory, http://127.0.0.1:8080
+	@$(BIN)/chatstream dev
+
+##@ Develop
+
+.PHONY: venv
+venv: $(STAMP) ## The Python environment, from requirements/dev.txt
+
+$(STAMP): requirements/dev.txt server/pyproject.toml operator/pyproject.toml devcluster/bootstrap.sh
+	@devcluster/bootstrap.sh $(VENV)
+	@touch $@
+
+.PHONY: requirements
+requirements: ## Export requirements/*.txt anew from the pyproject files
+	@requirements/export.sh
+
+.PHONY: format
+format: $(STAMP) ## Format and mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+.PHONY: check
+check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactly what CI checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+##@ Test
+
+.PHONY: unit
+unit: $(STAMP) ## Unit tests (seconds; a real Redis, no cluster)
+	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo
+
+.PHONY: test-cluster
+test-cluster: up ## Against the real API server: the CRD, the operator, the chart
+	@$(BIN)/pytest tests/cluster
+
+.PHONY: test-e2e
+test-e2e: up ## Against real pods, Redis, Prometheus
+	@$(BIN)/pytest tests/e2e
+
+.PHONY: test-browser
+test-browser: up ## With a real chromium
+	@$(BIN)/pytest tests/browser
+
+.PHONY: test
+test: ## Everything that CI runs: check, unit, then all of the cluster's tests
+	@$(MAKE) --no-print-directory check unit up
+	@$(BIN)/pytest tests/cluster tests/e2e tests/browser
+
+##@ Help
+
+.PHONY: help
+help: ## This page
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
