@@ -1,12 +1,12 @@
 """The errors of chatstream.
 
 ChatStreamError
-└── EngineError(detail)             code
-    ├── EngineUnavailable           engine_unavailable   no connection, or the engine says that it is not healthy
-    ├── EngineOverloaded            engine_overloaded    the engine's own limit of concurrent requests is reached
-    ├── EngineRejected              engine_rejected      the request itself is wrong; `detail` keeps the engine's words
-    ├── EngineFailed                engine_failed        generation failed, the stream was cut, or it was no protocol
-    └── EngineTimeout               engine_timeout       silence beyond a limit
+└── EngineError(detail)        code
+    ├── EngineUnavailable      engine_unavailable   no connection, or the engine calls itself unhealthy
+    ├── EngineOverloaded       engine_overloaded    the engine's own limit of concurrent requests is reached
+    ├── EngineRejected         engine_rejected      the request is wrong; `detail` keeps the engine's words
+    ├── EngineFailed           engine_failed        generation failed, the stream was cut, or no protocol
+    └── EngineTimeout          engine_timeout       silence beyond a limit
 """
 
 from typing import ClassVar
