@@ -11,3 +11,7 @@ export_to() {
 export_to server --package chatstream-server --no-dev
 export_to operator --package chatstream-operator --no-dev
 export_to dev --all-packages --group dev
+# The build backend that the images use, so that building a wheel there takes nothing unpinned.
+sed -n 's/^requires = \["\(hatchling==[0-9.]*\)"\]$/\1/p' server/pyproject.toml |
+    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --output-file requirements/build.txt -
