@@ -9,9 +9,11 @@ from chatstream.engines.base import (
     GenerationEnd,
     GenerationRequest,
 )
+from chatstream.engines.demo import DemoEngine
 
 __all__ = [
     "Batch",
+    "DemoEngine",
     "Engine",
     "EngineInfo",
     "EngineStream",

@@ -28,7 +28,8 @@ class GenerationEnd:
     generated_tokens: int
     prompt_tokens: int | None
     text: str | None
-    """The engine's own whole text without special tokens; None where it does not tell."""
+    """The engine's own whole text without special tokens, None where it does not tell. A stop sequence that
+    ended the generation is still at its end, as it is in the tokens: hiding it is the turn's work."""
 
 
 @dataclass(frozen=True, slots=True)
