@@ -10,6 +10,7 @@ from chatstream.engines.base import (
     GenerationRequest,
 )
 from chatstream.engines.demo import DemoEngine
+from chatstream.engines.tgi import TGIEngine
 
 __all__ = [
     "Batch",
@@ -20,4 +21,5 @@ __all__ = [
     "FinishReason",
     "GenerationEnd",
     "GenerationRequest",
+    "TGIEngine",
 ]
