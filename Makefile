@@ -44,6 +44,10 @@ $(STAMP): requirements/dev.txt server/pyproject.toml operator/pyproject.toml dev
 requirements: ## Export requirements/*.txt anew from the pyproject files
 	@requirements/export.sh
 
+.PHONY: generate
+generate: $(STAMP) ## Make the generated files anew: the chart's values, its copy of the CRD, the tables in docs/
+	@$(BIN)/python -m tools.generated
+
 .PHONY: format
 format: $(STAMP) ## Format and mend what ruff can mend
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
@@ -54,6 +58,7 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tools.generated --check
 
 ##@ Test
 
