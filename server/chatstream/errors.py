@@ -1,29 +1,29 @@
 """The errors of chatstream.
 
 ChatStreamError
-├── EngineError(detail)    code
-│   ├── EngineUnavailable    engine_unavailable   no connection, or the engine calls itself unhealthy
-│   ├── EngineOverloaded    engine_overloaded    the engine's own limit of concurrent requests is reached
-│   ├── EngineRejected    engine_rejected      the request is wrong; `detail` keeps the engine's words
-│   ├── EngineFailed    engine_failed        generation failed, the stream was cut, or no protocol
-│   └── EngineTimeout    engine_timeout       silence beyond a limit
-└── TurnError(detail, retry_after)       code, status
-    ├── BodyTooLarge    body_too_large 413
-    ├── BodyTimeout    body_timeout 408
-    ├── InvalidJSON    invalid_json 400
-    ├── InvalidRequest    invalid_request 422
-    ├── InputTooLong    input_too_long 422           the last input alone is over the token budget
-    ├── TooManyRequests    too_many_requests 429        every slot and every place is taken
-    ├── TurnInProgress    turn_in_progress 409         another turn of this session runs
-    ├── NothingToRegenerate    nothing_to_regenerate 409
-    ├── QueueTimeout    queue_timeout 503            waited as long as one may
-    ├── Draining    draining 503                 new work while the server goes down
-    ├── ShuttingDown    shutting_down 503            a running turn at the end of the drain
-    ├── SessionStoreUnavailable    session_store_unavailable 503
-    ├── SessionMiddlewareMissing         session_middleware_missing 500
-    ├── ReaderStalled    reader_stalled               the client stopped reading; nobody is told
-    ├── TurnTimeout    turn_timeout 504             longer than a turn may take
-    └── TurnCancelled    cancelled 503                the server cancelled the turn's task
+├── EngineError(detail)           code
+│   ├── EngineUnavailable         engine_unavailable  no connection, or the engine calls itself unhealthy
+│   ├── EngineOverloaded          engine_overloaded   the engine's own concurrency limit is reached
+│   ├── EngineRejected            engine_rejected     the request is wrong; `detail` keeps the engine's words
+│   ├── EngineFailed              engine_failed       generation failed, the stream was cut, or no protocol
+│   └── EngineTimeout             engine_timeout      silence beyond a limit
+└── TurnError(detail, retry_after)  code, status
+    ├── BodyTooLarge              body_too_large 413
+    ├── BodyTimeout               body_timeout 408
+    ├── InvalidJSON               invalid_json 400
+    ├── InvalidRequest            invalid_request 422
+    ├── InputTooLong              input_too_long 422             the last input alone is over the token budget
+    ├── TooManyRequests           too_many_requests 429          every slot and every place is taken
+    ├── TurnInProgress            turn_in_progress 409           another turn of this session runs
+    ├── NothingToRegenerate       nothing_to_regenerate 409
+    ├── QueueTimeout              queue_timeout 503              waited as long as one may
+    ├── Draining                  draining 503                   new work while the server goes down
+    ├── ShuttingDown              shutting_down 503              a running turn at the end of the drain
+    ├── SessionStoreUnavailable   session_store_unavailable 503
+    ├── SessionMiddlewareMissing  session_middleware_missing 500
+    ├── ReaderStalled             reader_stalled                 the client stopped reading; nobody is told
+    ├── TurnTimeout               turn_timeout 504               longer than a turn may take
+    └── TurnCancelled             cancelled 503                  the server cancelled the turn's task
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,190 @@
+"""The server's settings: a file (YAML or JSON) under the environment, CHATSTREAM_ and `__` between levels.
+
+Every field says its default, its unit and how to switch it off. Times are in seconds.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from chatstream.errors import ChatStreamError
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+CONFIG_VARIABLE = "CHATSTREAM_CONFIG"
+
+
+class ConfigurationError(ChatStreamError):
+    """The settings cannot be used; the message names the place and the remedy."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(Part):
+    type: Literal["tgi", "demo"] = "tgi"
+    """`demo` generates in this process, without a model."""
+    url: str = "http://127.0.0.1:3000"
+    api_key: SecretStr | None = None
+    """Sent as a bearer token. null: none is sent."""
+    connect_timeout: Seconds = 5
+    first_token_timeout: Seconds = 120
+    idle_timeout: Seconds = 60
+    """Longest silence between two tokens."""
+
+
+class ConcurrencySettings(Part):
+    max_concurrent: Annotated[int, Field(ge=1)] = 2
+    max_queued: Annotated[int, Field(ge=0)] = 5
+    """0: nobody waits."""
+    queue_timeout: Seconds = 30
+
+
+class CookieSettings(Part):
+    secure: bool = True
+    same_site: Literal["lax", "strict", "none"] = "lax"
+
+    @model_validator(mode="after")
+    def none_needs_secure(self) -> Self:
+        if self.same_site == "none" and not self.secure:
+            raise ValueError("same_site none needs secure true: browsers refuse such a cookie otherwise")
+        return self
+
+
+class SessionSettings(Part):
+    store: Literal["memory", "redis"] = "memory"
+    redis_url: str | None = None
+    redis_password: SecretStr | None = None
+    secret_keys: list[SecretStr] = []
+    """The first signs, every one verifies; each of at least 16 bytes. There is no default."""
+    idle_timeout: Seconds = 86_400
+    absolute_timeout: Annotated[float, Field(gt=0)] = 2_592_000
+    cookie: CookieSettings = CookieSettings()
+
+    @field_validator("secret_keys")
+    @classmethod
+    def long_enough(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        for number, key in enumerate(keys):
+            if len(key.get_secret_value().encode()) < 16:
+                raise ValueError(f"key {number} has fewer than 16 bytes")
+        return keys
+
+    @model_validator(mode="after")
+    def redis_needs_url(self) -> Self:
+        if self.store == "redis" and not self.redis_url:
+            raise ValueError("store redis needs redis_url (CHATSTREAM_SESSIONS__REDIS_URL)")
+        return self
+
+
+class ChatSettings(Part):
+    system_prompt: str | None = None
+    template: Literal["chatml", "llama3", "plain"] = "chatml"
+    max_turns: Annotated[int, Field(ge=1)] = 50
+    """Older turns are forgotten."""
+    max_input_tokens: Annotated[int, Field(ge=1)] = 4096
+    max_total_tokens: Annotated[int, Field(ge=2)] = 8192
+    max_new_tokens: Annotated[int, Field(ge=1)] = 1024
+    temperature: Annotated[float | None, Field(gt=0)] = None
+    """null: the engine's default."""
+    top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    stop: list[str] = []
+
+    @model_validator(mode="after")
+    def room_for_input(self) -> Self:
+        if self.max_new_tokens >= self.max_total_tokens:
+            raise ValueError("max_new_tokens must be below max_total_tokens: the input needs room too")
+        return self
+
+
+class DrainSettings(Part):
+    timeout: Seconds = 300
+    """How long open streams may go on after SIGTERM."""
+
+
+class LimitSettings(Part):
+    """What no client and no part may exceed."""
+
+    body_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    body_timeout: Seconds = 10
+    """For the whole request body."""
+    write_timeout: Seconds = 30
+    """A reader that takes nothing for so long loses its turn."""
+    turn_timeout: Seconds = 600
+    """From the slot to the last token."""
+    keep_alive: Seconds = 10
+    """Silence after which a comment is sent."""
+    callback_timeout: Seconds = 10
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="CHATSTREAM_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9090
+    """0: no metrics server."""
+    trusted_proxies: list[str] = ["127.0.0.1"]
+    """Addresses and networks whose X-Forwarded-Proto and -For are believed; ["*"] believes everyone."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    engine: EngineSettings = EngineSettings()
+    concurrency: ConcurrencySettings = ConcurrencySettings()
+    sessions: SessionSettings = SessionSettings()
+    chat: ChatSettings = ChatSettings()
+    drain: DrainSettings = DrainSettings()
+    limits: LimitSettings = LimitSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over what is passed in: that is the file."""
+        return env_settings, init_settings
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """The file at `path` (else named by CHATSTREAM_CONFIG, else none) under the environment.
+
+    Raises ConfigurationError with every fault on a line of its own; no value is repeated in it.
+    """
+    named = path or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+    try:
+        return Settings(**(read_file(named) if named else {}))
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(map(str, fault['loc'])) or '(top)'}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        origin = f" of {named}" if named else ""
+        raise ConfigurationError("\n".join([f"the settings{origin} are wrong:", *faults])) from None
+    except SettingsError as error:
+        raise ConfigurationError(f"a setting of the environment is no JSON: {error}") from None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML file (JSON is YAML too). Raises ConfigurationError."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"the settings file {path} cannot be read: {error}") from None
+    if not isinstance(content, dict | None):
+        raise ConfigurationError(f"the settings file {path} must hold a mapping")
+    return content or {}
