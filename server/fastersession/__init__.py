@@ -1,0 +1,32 @@
+"""Server-side sessions for ASGI applications: a signed id in the cookie, the data in any store."""
+
+from fastersession.codec import register_type
+from fastersession.errors import (
+    InvalidSessionData,
+    LeaseHeld,
+    SessionError,
+    SessionNotLoaded,
+    StoreUnavailable,
+    VersionConflict,
+)
+from fastersession.memory import MemoryStore
+from fastersession.middleware import FasterSessionMiddleware
+from fastersession.records import Lease, StoredSession
+from fastersession.session import Session
+from fastersession.store import SessionStore
+
+__all__ = [
+    "FasterSessionMiddleware",
+    "InvalidSessionData",
+    "Lease",
+    "LeaseHeld",
+    "MemoryStore",
+    "Session",
+    "SessionError",
+    "SessionNotLoaded",
+    "SessionStore",
+    "StoreUnavailable",
+    "StoredSession",
+    "VersionConflict",
+    "register_type",
+]

@@ -1,0 +1,172 @@
+"""The middleware: pure ASGI, so that streams flow and disconnects pass."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send, answer
+from fastersession.cookies import CookiePolicy, IdSigner, Presented, SameSite, default_name, read_cookie
+from fastersession.errors import SessionError
+from fastersession.leases import LeaseReturner
+from fastersession.session import Session, SessionContext
+from fastersession.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+
+class FasterSessionMiddleware:
+    """Gives every HTTP request a `Session` at `request.state.session`; other scopes pass untouched.
+
+    `secret_key`: one key or several; the first signs, every one verifies. Times are in seconds. With
+    `autoload=False` the application awaits `session.load()` itself, where and how it wants.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        secret_key: str | Sequence[str],
+        store: SessionStore,
+        http_only: bool = True,
+        secure: bool = False,
+        same_site: SameSite = "lax",
+        cookie_name: str | None = None,
+        path: str = "/",
+        idle_timeout: float = 86400,
+        absolute_timeout: float = 30 * 86400,
+        autoload: bool = True,
+        io_timeout: float = 2.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if min(idle_timeout, absolute_timeout, io_timeout) <= 0:
+            raise ValueError("idle_timeout, absolute_timeout and io_timeout must be above 0")
+        self._app = app
+        self._signer = IdSigner(secret_key)
+        name = default_name(secure, path) if cookie_name is None else cookie_name
+        self._cookie = CookiePolicy(name, path, http_only, secure, same_site)
+        self._autoload = autoload
+        returner = LeaseReturner(store, io_timeout)
+        self._context = SessionContext(store, returner, clock, io_timeout, idle_timeout, absolute_timeout)
+        self._told_plain_http = False
+        if self._signer.has_placeholder:
+            logger.warning("secret_key is the placeholder of the documentation: anybody can forge sessions")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        presented = read_cookie(scope["headers"], self._cookie.name, self._signer)
+        session = Session(
+            self._context, presented.id, plain_http_with_secure_cookie=self._is_plain_http(scope)
+        )
+        scope.setdefault("state", {})["session"] = session
+        if self._autoload:
+            await session.autoload()
+        responder = _Responder(session, presented, self._cookie, self._signer, send)
+        await responder.run(self._app, scope, receive)
+
+    def _is_plain_http(self, scope: Scope) -> bool:
+        if not self._cookie.secure or scope.get("scheme", "http") != "http":
+            return False
+        if not self._told_plain_http:
+            self._told_plain_http = True
+            logger.warning(
+                "a request came over plain http, but the session cookie is Secure: browsers will not send it "
+                "back, so each request begins a new session. Serve https, trust the X-Forwarded-Proto of the "
+                "proxy, or set secure=False"
+            )
+        return True
+
+
+class _Responder:
+    """One request: the cookie goes into its response, the session into the store before the response ends."""
+
+    def __init__(
+        self, session: Session, presented: Presented, cookie: CookiePolicy, signer: IdSigner, send: Send
+    ) -> None:
+        self._session = session
+        self._presented = presented
+        self._cookie = cookie
+        self._signer = signer
+        self._send = send
+        self._started = False
+        self._replaced = False
+        self._client_knows = presented.id is not None
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
+        try:
+            await app(scope, receive, self.send)
+        except SessionError as error:
+            if self._started:
+                raise
+            await self._replace(error)
+        finally:
+            await self._conclude()
+
+    async def send(self, message: Message) -> None:
+        """The application's `send`."""
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            await self._start(message)
+            return
+        if not message.get("more_body", False):
+            await self._save_before_the_end()
+        await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        try:
+            # A lease says that somebody is at work on the session, and will save it when that is done.
+            if not self._session.has_lease and self._session.has_changes():
+                await self._session.save()
+        except SessionError as error:
+            await self._replace(error)
+            return
+        cookie = self._set_cookie()
+        if cookie is not None:
+            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie)]}
+        self._begin()
+        await self._send(message)
+
+    def _set_cookie(self) -> bytes | None:
+        if self._session.is_kept():
+            value = self._signer.sign(self._session.id)
+            self._client_knows = True
+            return None if value == self._presented.value else self._cookie.set(value)
+        if self._session.ended and self._presented.any:
+            return self._cookie.expire()
+        return None
+
+    def _begin(self) -> None:
+        self._started = True
+        self._session.response_started()
+
+    async def _replace(self, error: SessionError) -> None:
+        """Nothing was sent yet: answer with the error, and drop what the application still sends."""
+        logger.error("the request failed for its session: %s: %s", type(error).__name__, error)
+        self._begin()
+        self._replaced = True
+        await answer(self._send, error)
+
+    async def _save_before_the_end(self) -> None:
+        """The client may send its next request as soon as this response is whole."""
+        if self._started and not self._session.has_lease:
+            await self._keep()
+
+    async def _conclude(self) -> None:
+        """The application is done. What it left unsaved is saved, unless it failed before it answered."""
+        if self._started and not self._replaced:
+            await self._keep()
+        await self._session.release()
+
+    async def _keep(self) -> None:
+        session = self._session
+        try:
+            if not self._client_knows and not session.has_lease and session.has_changes():
+                logger.warning("a new session was written to after the response began: it cannot be kept")
+                return
+            await session.save()
+            await session.touch()
+        except SessionError as error:
+            logger.error("the session was not saved: %s: %s", type(error).__name__, error)
