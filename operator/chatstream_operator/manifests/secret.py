@@ -1,0 +1,50 @@
+"""The Secrets: made once from fresh random bytes, which the caller gives; never written again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+from chatstream_operator.manifests import names
+from chatstream_operator.manifests.plan import Manifest
+from chatstream_operator.spec import ChatStream
+
+NewSecret = Callable[[], str]
+"""Gives 32 fresh random bytes, as text that is safe in a URL."""
+
+REDIS_CONF = """\
+bind * -::*
+protected-mode yes
+port {port}
+dir /data
+requirepass {password}
+appendonly yes
+appendfsync everysec
+maxmemory 256mb
+maxmemory-policy noeviction
+"""
+
+
+def build_keys_secret(chatstream: ChatStream, new_secret: NewSecret) -> Manifest:
+    """Session keys as a JSON list, the first of which signs; and the key of the engine's port."""
+    data = {names.SESSION_KEYS: json.dumps([new_secret()]), names.ENGINE_API_KEY: new_secret()}
+    return _secret(chatstream, names.keys_name(chatstream), "server", data)
+
+
+def build_redis_secret(chatstream: ChatStream, new_secret: NewSecret) -> Manifest:
+    """The password, and the configuration that holds it: a ConfigMap would show it."""
+    password = new_secret()
+    conf = REDIS_CONF.format(port=names.REDIS_PORT, password=password)
+    data = {names.REDIS_PASSWORD: password, names.REDIS_CONF: conf}
+    return _secret(chatstream, names.redis_name(chatstream), "redis", data)
+
+
+def _secret(chatstream: ChatStream, name: str, component: names.Component, data: dict[str, str]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": names.metadata(chatstream, name, component),
+        "type": "Opaque",
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
