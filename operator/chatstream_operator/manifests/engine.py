@@ -35,7 +35,10 @@ def build_engine_container(plan: Plan) -> Manifest:
 
 def build_engine_volumes(plan: Plan) -> list[Manifest]:
     """Volumes of the pod that the engine mounts."""
-    volumes: list[Manifest] = [{"name": "engine-tmp", "emptyDir": {}}, {"name": "engine-work", "emptyDir": {}}]
+    volumes: list[Manifest] = [
+        {"name": "engine-tmp", "emptyDir": {}},
+        {"name": "engine-work", "emptyDir": {}},
+    ]
     if plan.chatstream.spec.engine.type == "TGI":
         volumes.append({"name": "model-cache", **_cache_source(plan)})
         # The shards of a model talk through /dev/shm; the runtime's default of 64 MiB is too small for NCCL.

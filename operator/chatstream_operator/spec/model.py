@@ -39,14 +39,14 @@ class Cache(_Part):
 
 class Model(_Part):
     id: str = Field(min_length=1, max_length=200)
-    revision: str | None = Field(None, min_length=1, max_length=100)
+    revision: str | None = Field(default=None, min_length=1, max_length=100)
     token_secret_ref: SecretKeyRef | None = None
     cache: Cache | None = None
 
 
 class Gpu(_Part):
-    count: int | None = Field(None, ge=0, le=16)
-    resource_name: str = Field("nvidia.com/gpu", max_length=200)
+    count: int | None = Field(default=None, ge=0, le=16)
+    resource_name: str = Field(default="nvidia.com/gpu", max_length=200)
 
 
 class EnvVar(_Part):
@@ -56,18 +56,18 @@ class EnvVar(_Part):
 
 class Engine(_Part):
     type: EngineType = "TGI"
-    image: str | None = Field(None, min_length=1, max_length=500)
+    image: str | None = Field(default=None, min_length=1, max_length=500)
     gpu: Gpu = Field(default_factory=Gpu)
-    max_input_tokens: int = Field(4096, ge=1, le=1048576)
-    max_total_tokens: int = Field(8192, ge=2, le=1048576)
+    max_input_tokens: int = Field(default=4096, ge=1, le=1048576)
+    max_total_tokens: int = Field(default=8192, ge=2, le=1048576)
     env: list[EnvVar] = Field(default_factory=list, max_length=64)
 
 
 class Concurrency(_Part):
-    max_concurrent: int = Field(16, ge=1, le=1024)
-    max_queued: int = Field(64, ge=0, le=10000)
-    queue_timeout: Seconds = Field(30.0, ge=1.0, le=3600.0)
-    max_per_session: int = Field(1, ge=1, le=1)
+    max_concurrent: int = Field(default=16, ge=1, le=1024)
+    max_queued: int = Field(default=64, ge=0, le=10000)
+    queue_timeout: Seconds = Field(default=30.0, ge=1.0, le=3600.0)
+    max_per_session: int = Field(default=1, ge=1, le=1)
 
 
 class Redis(_Part):
@@ -84,25 +84,25 @@ class Cookie(_Part):
 class Sessions(_Part):
     store: Literal["Redis", "Memory"] = "Redis"
     redis: Redis | None = None
-    idle_timeout: Seconds = Field(86400.0, ge=60.0, le=2592000.0)
+    idle_timeout: Seconds = Field(default=86400.0, ge=60.0, le=2592000.0)
     cookie: Cookie = Field(default_factory=Cookie)
     retain: bool = False
 
 
 class Chat(_Part):
-    system_prompt: str | None = Field(None, max_length=32768)
+    system_prompt: str | None = Field(default=None, max_length=32768)
     template: Template | None = None
-    max_turns: int = Field(50, ge=1, le=1000)
-    max_new_tokens: int = Field(1024, ge=1, le=131072)
-    temperature: float | None = Field(None, ge=0.0, le=2.0)
-    top_p: float | None = Field(None, gt=0.0, le=1.0)
+    max_turns: int = Field(default=50, ge=1, le=1000)
+    max_new_tokens: int = Field(default=1024, ge=1, le=131072)
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
     stop: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         default_factory=list, max_length=4
     )
 
 
 class Drain(_Part):
-    timeout: Seconds = Field(300.0, ge=1.0, le=3600.0)
+    timeout: Seconds = Field(default=300.0, ge=1.0, le=3600.0)
 
 
 class Spec(_Part):
@@ -110,7 +110,7 @@ class Spec(_Part):
 
     model: Model | None = None
     engine: Engine = Field(default_factory=Engine)
-    replicas: int = Field(1, ge=0, le=100)
+    replicas: int = Field(default=1, ge=0, le=100)
     concurrency: Concurrency = Field(default_factory=Concurrency)
     sessions: Sessions = Field(default_factory=Sessions)
     chat: Chat = Field(default_factory=Chat)

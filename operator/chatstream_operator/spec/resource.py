@@ -89,7 +89,7 @@ class ChatStream:
 
 
 def parse_chatstream(raw: Mapping[str, Any]) -> ChatStream:
-    """raw: the object as the API server gives it. Raises InvalidSpec, whose message names field and remedy."""
+    """raw: as the API server gives it. Raises InvalidSpec, whose message names the field and the remedy."""
     try:
         spec = Spec.model_validate(raw.get("spec") or {})
     except ValidationError as error:
