@@ -1,4 +1,4 @@
-"""The chart against a real API server: all options admitted; install, uninstall, and install again elsewhere."""
+"""The chart against a real API server: all options admitted; install, uninstall, install again elsewhere."""
 
 from __future__ import annotations
 
