@@ -12,6 +12,7 @@ from fastersession.errors import (
 from fastersession.memory import MemoryStore
 from fastersession.middleware import FasterSessionMiddleware
 from fastersession.records import Lease, StoredSession
+from fastersession.redis_store import RedisStore
 from fastersession.session import Session
 from fastersession.store import SessionStore
 
@@ -21,6 +22,7 @@ __all__ = [
     "Lease",
     "LeaseHeld",
     "MemoryStore",
+    "RedisStore",
     "Session",
     "SessionError",
     "SessionNotLoaded",

@@ -1,0 +1,132 @@
+"""Sessions in Redis: any pod serves any turn, and a lease holds across all of them."""
+
+import math
+import secrets
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from fastersession import redis_scripts
+from fastersession.errors import LeaseHeld, VersionConflict
+from fastersession.records import Lease, StoredSession
+from fastersession.redis_link import RedisLink
+
+_Args = list[str | int | float]
+
+
+class RedisStore:
+    """A SessionStore in Redis. Make it with `from_url`; each method is one round trip.
+
+    Keys are `<prefix>{<id>}` for the record and `<prefix>{<id>}:lease` for the lease, both end by themselves.
+    Every method ends within `io_timeout` seconds, StoreUnavailable names the cause.
+    """
+
+    def __init__(self, link: RedisLink, prefix: str) -> None:
+        self._link = link
+        self._prefix = prefix
+        script = link.client.register_script
+        self._load, self._save = script(redis_scripts.LOAD), script(redis_scripts.SAVE)
+        self._touch, self._delete = script(redis_scripts.TOUCH), script(redis_scripts.DELETE)
+        self._release = script(redis_scripts.RELEASE)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        prefix: str = "chatstream:session:",
+        password: str | None = None,
+        max_connections: int = 50,
+        socket_timeout: float = 1.0,
+        connect_timeout: float = 1.0,
+        io_timeout: float = 2.0,
+        retries: int = 2,
+    ) -> "RedisStore":
+        """Connects at first use. Times in seconds; `url` is redis://, rediss:// or unix://.
+
+        `password` is for a URL that holds none. `socket_timeout` bounds one answer, `io_timeout` a whole
+        method: the wait for a free connection and the `retries` too. Raises ValueError for any other URL.
+        """
+        options: dict[str, Any] = {} if password is None else {"password": password}
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=io_timeout,
+            socket_timeout=socket_timeout,
+            socket_connect_timeout=connect_timeout,
+            retry=Retry(NoBackoff(), 0),  # RedisLink retries, within io_timeout
+            protocol=2,
+            driver_info=None,
+            **options,
+        )
+        return cls(RedisLink(pool, io_timeout=io_timeout, retries=retries), prefix)
+
+    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+        """See SessionStore.load."""
+        args: _Args = ["", 0] if lease is None else [lease.owner, _milliseconds(lease.seconds)]
+        answer = await self._link.call(lambda _: self._load(self._keys(session_id), args))
+        if answer[0] == b"held":
+            raise LeaseHeld(max(0, answer[1]) / 1000)
+        record, version, accessed = answer[1:]
+        if record is None:
+            return None
+        return StoredSession.from_json(record, version=int(version)).touched(float(accessed))
+
+    async def save(
+        self,
+        session_id: str,
+        /,
+        record: StoredSession,
+        *,
+        ttl: float,
+        expected_version: int,
+        release: str | None = None,
+    ) -> int:
+        """See SessionStore.save."""
+        accessed, mark = repr(record.last_accessed_at), secrets.token_hex(8)
+        limits = [_milliseconds(ttl), expected_version]
+        args: _Args = [record.to_json(), accessed, *limits, release or "", mark]
+        answer = await self._link.call(lambda _: self._save(self._keys(session_id), args))
+        if answer[0] == b"lease":
+            raise VersionConflict("another request took the session's lease over")
+        _check_version(answer, expected_version)
+        return expected_version + 1
+
+    async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
+        """See SessionStore.touch."""
+        args: _Args = [repr(accessed_at), _milliseconds(ttl)]
+        await self._link.call(lambda _: self._touch(self._keys(session_id)[:1], args))
+
+    async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
+        """See SessionStore.delete."""
+        keys, expected = self._keys(session_id)[:1], "" if expected_version is None else str(expected_version)
+        answer = await self._link.call(lambda again: self._delete(keys, [expected, "again" if again else ""]))
+        _check_version(answer, expected_version)
+
+    async def release(self, session_id: str, owner: str, /) -> None:
+        """See SessionStore.release."""
+        await self._link.call(lambda _: self._release(self._keys(session_id)[1:], [owner]))
+
+    async def ping(self) -> None:
+        """See SessionStore.ping."""
+        await self._link.call(lambda _: self._link.client.ping())
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._link.aclose()
+
+    def _keys(self, session_id: str) -> list[str]:
+        # The braces keep both keys of a session on one node of a cluster.
+        record = f"{self._prefix}{{{session_id}}}"
+        return [record, f"{record}:lease"]
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, math.ceil(seconds * 1000))
+
+
+def _check_version(answer: list[Any], expected: int | None) -> None:
+    if answer[0] == b"version":
+        raise VersionConflict(f"the session is at version {answer[1]}, not {expected}")
