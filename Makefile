@@ -59,6 +59,8 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m tools.generated --check
+	@$(BIN)/python -m tools.repository
+	@$(BIN)/python -m tools.clauses
 
 ##@ Test
 
