@@ -8,13 +8,16 @@ from pathlib import Path
 from devcluster import kubeconfig, pki, probes
 from devcluster.paths import Layout
 
-SERVICE_RANGE = "10.96.0.0/16"
-API_ADDRESS = "10.96.0.1"
+# The address of cluster DNS, 10.96.0.10, is outside: kube-proxy drops what is sent to addresses of the range
+# that belong to no Service.
+SERVICE_RANGE = "10.96.128.0/17"
+DOMAIN = "cluster.local"
+API_ADDRESS = "10.96.128.1"
 API_NAMES = (
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",
-    "kubernetes.default.svc.cluster.local",
+    f"kubernetes.default.svc.{DOMAIN}",
 )
 POD_RANGE = "10.244.0.0/16"
 

@@ -6,6 +6,7 @@ still found, and a recycled pid is never taken for one of ours.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -79,18 +80,13 @@ def mark_of(layout: Layout, name: str) -> str:
 
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
     """All processes whose mark starts with `prefix`, and the whole mark."""
-    wanted = f"{MARK}={prefix}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        for variable in variables:
-            start = start_time(int(entry.name)) if variable.startswith(wanted) else None
-            if start is not None:
-                yield Process(int(entry.name), start), variable.decode().partition("=")[2]
+        mark = _mark(entry)
+        start = start_time(int(entry.name)) if mark.startswith(prefix) else None
+        if start is not None:
+            yield Process(int(entry.name), start), mark
 
 
 def find(layout: Layout, name: str) -> Process | None:
@@ -100,7 +96,7 @@ def find(layout: Layout, name: str) -> Process | None:
         return recorded
     # containerd's shims inherit its mark; the daemon itself leads the session that was made for it.
     for process, mark in marked(mark_of(layout, name)):
-        own = mark == mark_of(layout, name) and _leads_session(process.pid)
+        own = mark == mark_of(layout, name) and session(process.pid) == process.pid
         if own and not _is_shim(process.pid):
             return process
     return None
@@ -159,16 +155,27 @@ def stop(process: Process, seconds: float = STOP_SECONDS) -> None:
     for number, limit in ((signal.SIGTERM, seconds), (signal.SIGKILL, STOP_SECONDS)):
         if not process.alive():
             break
-        try:
-            os.kill(process.pid, number)
-        except ProcessLookupError:
-            break
+        kill(process.pid, number)
         deadline = time.monotonic() + limit
         while process.alive() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS / 2)
     child = _children.pop(process.pid, None)
     if child is not None:
         child.wait(timeout=STOP_SECONDS)
+
+
+def session(pid: int) -> int | None:
+    """The session that the process belongs to; every daemon leads one of its own."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Send a signal; nothing happens when the process is gone already."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def pid_file(layout: Layout, name: str) -> Path:
@@ -191,11 +198,18 @@ def _read(layout: Layout, name: str) -> Process | None:
         return None
 
 
-def _leads_session(pid: int) -> bool:
+def _mark(entry: Path) -> str:
+    """The mark of the process at /proc/PID, or nothing."""
     try:
-        return os.getsid(pid) == pid
-    except ProcessLookupError:
-        return False
+        words = (entry / "environ").read_bytes().split(b"\0")
+        title = (entry / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    if title.startswith(b"nginx: master process"):
+        # nginx writes its title over its environment; the title holds its arguments, the mark among them.
+        words = title.replace(b";", b" ").split(b" ")
+    marks = [word for word in words if word.startswith(f"{MARK}=".encode())]
+    return marks[0].decode(errors="replace").partition("=")[2] if marks else ""
 
 
 def _is_shim(pid: int) -> bool:

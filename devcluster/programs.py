@@ -26,6 +26,8 @@ class Program:
     module: str
     package: str
     cold_seconds: int
+    tags: str = ""
+    """Build tags, comma-separated."""
 
     @property
     def source(self) -> Path:
@@ -42,7 +44,7 @@ class Program:
 
     def content_hash(self) -> str:
         """Of everything that decides what is built."""
-        digest = hashlib.sha256(ldflags(self).encode())
+        digest = hashlib.sha256((ldflags(self) + self.tags).encode())
         for name in ("go.mod", "go.sum"):
             digest.update((self.source / name).read_bytes())
         return digest.hexdigest()[:12]
@@ -68,6 +70,18 @@ PROGRAMS = {
     )
 }
 
+# Debian's Prometheus lacks Kubernetes service discovery; of the upstream's this one builds no other.
+# Only the tests need it, so `up` leaves it out.
+_PROMETHEUS = Program(
+    "prometheus",
+    "prometheus",
+    "github.com/prometheus/prometheus",
+    "github.com/prometheus/prometheus/cmd/prometheus",
+    125,
+    tags="remove_all_sd,enable_kubernetes_sd",
+)
+TEST_PROGRAMS = {_PROMETHEUS.name: _PROMETHEUS}
+
 
 def read_version(go_mod: str, module: str) -> str:
     """The version of `module` that a go.mod requires."""
@@ -88,7 +102,7 @@ def ldflags(program: Program) -> str:
 
 
 def build_environment(cache: Path) -> Mapping[str, str]:
-    """What `go build` sees: nothing of the user's own Go settings can change the result."""
+    """What `go build` sees: of the user's own Go settings only where modules come from and are kept."""
     own = {"GOPATH": cache / "go", "GOMODCACHE": cache / "go" / "mod", "GOCACHE": cache / "go" / "build"}
     folders = {name: os.environ.get(name) or str(folder) for name, folder in own.items()}
     return {
@@ -96,7 +110,6 @@ def build_environment(cache: Path) -> Mapping[str, str]:
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
-        "GOENV": "off" if not os.environ.get("GOENV") else os.environ["GOENV"],
         "CGO_ENABLED": "0",
         **dict.fromkeys(("GOOS", "GOARCH", "GOEXPERIMENT", "GODEBUG", "GOARM64", "GOAMD64"), ""),
     }
@@ -108,12 +121,12 @@ def built(name: str) -> bool:
 
 def ensure(name: str) -> Path:
     """The program's path; builds it first if the cache has none (minutes, when cold)."""
-    program = PROGRAMS[name]
+    program = (PROGRAMS | TEST_PROGRAMS)[name]
     target = program.path
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}")
-        go: list[str | Path] = [golang.ensure(), "build", "-ldflags", ldflags(program)]
+        go: list[str | Path] = [golang.ensure(), "build", "-ldflags", ldflags(program), "-tags", program.tags]
         run(
             [*go, "-o", part, program.package],
             cwd=program.source,
