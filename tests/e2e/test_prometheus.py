@@ -13,13 +13,15 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from devcluster import programs
 from harness.cluster import Chat, Cluster
 from harness.fixtures import Browsers
 from harness.kube import Kube
 from harness.manifests import build_chatstream
 from harness.waiting import eventually
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
+# The first run of all builds Prometheus, since Debian's knows nothing of Kubernetes: minutes, then cached.
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(900)]
 
 LONG = "[[tokens=900]] [[delay=100]]"
 ANNOTATION = "__meta_kubernetes_pod_annotation_prometheus_io_"
@@ -72,9 +74,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(scope="module")
+def program() -> Path:
+    return programs.ensure("prometheus")
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def prometheus(
-    cluster: Cluster, kube: Kube, namespace: str, tmp_path: Path
+    program: Path, cluster: Cluster, kube: Kube, namespace: str, tmp_path: Path
 ) -> AsyncIterator[Prometheus]:
     config = tmp_path / "prometheus.yml"
     config.write_text(yaml.safe_dump(build_config(kube.kubeconfig, namespace)))
@@ -82,7 +89,7 @@ async def prometheus(
     listen, data = f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.path={tmp_path / 'data'}"
     with (tmp_path / "prometheus.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
-            "prometheus", f"--config.file={config}", listen, data, stdout=log, stderr=subprocess.STDOUT
+            program, f"--config.file={config}", listen, data, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         yield await answering(Prometheus(cluster, f"http://127.0.0.1:{port}"))
