@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +26,14 @@ class Outcome:
 
 def cluster_environment() -> dict[str, str]:
     """This environment with the local cluster's KUBECONFIG and PATH. AssertionError if no cluster is up."""
+    script = 'eval "$(python3 -m devcluster env)" && env -0'
     told = subprocess.run(
-        ["python3", "-m", "devcluster", "env"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
+        ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
     )
-    found = dict(re.findall(r"^(?:export )?(\w+)=['\"]?([^'\"\n]+)['\"]?;?$", told.stdout, re.MULTILINE))
-    if "KUBECONFIG" not in found or not Path(found["KUBECONFIG"]).exists():
+    found = dict(line.split("=", 1) for line in told.stdout.split("\0") if "=" in line)
+    if not Path(found.get("KUBECONFIG", "")).is_file():
         raise AssertionError(f"the local cluster is not up: run `make up` first. {told.stderr.strip()}")
-    path = found.get("PATH", "").replace("$PATH", os.environ["PATH"])
-    return {**os.environ, **found, "PATH": path or os.environ["PATH"]}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
