@@ -31,7 +31,10 @@ BAD: dict[str, tuple[Spec, list[str]]] = {
     ),
     "cookie-that-browsers-drop": (
         {"sessions": {"cookie": {"sameSite": "None", "secure": False}}},
-        ["spec.sessions.cookie", "set spec.sessions.cookie.secure to true, or sameSite to Lax"],
+        [
+            "spec.sessions.cookie",
+            "set spec.sessions.cookie.secure to true, or spec.sessions.cookie.sameSite to Lax",
+        ],
     ),
 }
 
