@@ -100,6 +100,23 @@ async def test_28_a_redis_that_hangs_is_503_in_time_and_the_history_is_whole_aft
     await goes_on(browser)
 
 
+async def test_28_a_reply_whose_save_fails_reaches_the_client_with_a_warning(
+    chat: Chat, browsers: Browsers
+) -> None:
+    browser = browsers(await chat.url())
+    await begin(browser)
+    stream = await browser.say("Go on [[tokens=20]] [[delay=50]]").deltas(3)
+    process = await redis_process(chat)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        await stream.end(within=10)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert stream.whole, stream.summary()
+    assert stream.text == "".join(f"tok{n} " for n in range(1, 21))
+    assert [event.data["code"] for event in stream.named("warning")] == ["history_not_saved"]
+
+
 async def test_28_a_redis_that_is_killed_is_503_in_time_and_the_history_is_whole_after_it(
     chat: Chat, browsers: Browsers
 ) -> None:
@@ -125,8 +142,9 @@ async def says_so_in_the_status(chat: Chat) -> None:
     async def condition() -> dict[str, str]:
         return await chat.condition("SessionsReady")
 
-    seen = await eventually(condition, lambda c: c.get("status") == "False", what="SessionsReady", within=20)
-    assert seen["reason"] == "RedisUnreachable"
+    seen = await eventually(condition, lambda c: c["status"] == "False", what="SessionsReady", within=20)
+    assert seen["reason"] == "RedisCrashed"
+    assert "ended with 137" in seen["message"]
 
 
 async def test_28_the_history_is_whole_after_the_pod_of_redis_was_deleted(

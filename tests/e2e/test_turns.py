@@ -12,6 +12,7 @@ from harness.cluster import Chat, Cluster
 from harness.fixtures import Browsers
 from harness.forwarder import Certificate, tls_forwarder
 from harness.manifests import build_chatstream
+from harness.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -92,10 +93,19 @@ async def test_secure_cookies_behind_plain_http_are_reported(
     assert stream.headers["x-chatstream-warning"] == "secure-cookie-over-plain-http"
     [warning] = stream.named("warning")
     assert warning.data["code"] == "secure_cookie_over_plain_http"
-    assert "cookie.secure" in warning.data["detail"]
+    assert "https" in warning.data["detail"]
     assert '"plain_http_with_secure_cookie":0' in before.replace(" ", "")
     after = await cluster.text(f"http://{(await secure.pod()).ip}:9090/status")
     assert '"plain_http_with_secure_cookie":1' in after.replace(" ", "")
     log = await cluster.kube("logs", f"deployment/{secure.name}", "-n", secure.namespace)
     assert "secure" in log
-    assert "plain" in log
+    await says_in_the_status_what_to_do(secure)
+
+
+async def says_in_the_status_what_to_do(chat: Chat) -> None:
+    async def condition() -> dict[str, str]:
+        return await chat.condition("SessionsReady")
+
+    reported = "SecureCookieOverPlainHTTP"
+    seen = await eventually(condition, lambda c: c["reason"] == reported, what=reported, within=90, every=1)
+    assert "spec.sessions.cookie.secure" in seen["message"]
