@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatstream.errors import TooManyRequests
+from chatstream.errors import Draining, TooManyRequests
 
 FIRST_GUESS = 10.0
 """Seconds that a generation is taken to last before one was measured."""
@@ -74,12 +74,19 @@ class Admission:
         self._running: set[Ticket] = set()
         self._waiting: dict[Ticket, None] = {}
         self._service = FIRST_GUESS
+        self.shut = False
+        """Whether newcomers are refused; who holds a ticket keeps it."""
 
     def load(self) -> Load:
         return Load(len(self._running), len(self._waiting), self._limit, self._queue_limit)
 
     def enter(self) -> Ticket:
-        """Take a slot, or the last place in the queue. Raises TooManyRequests where there is neither."""
+        """Take a slot, or the last place in the queue.
+
+        Raises TooManyRequests where there is neither, Draining after `shut`.
+        """
+        if self.shut:
+            raise Draining("The server is shutting down.", 1.0)
         full = len(self._running) >= self._limit
         if full and len(self._waiting) >= self._queue_limit:
             raise TooManyRequests("Every slot and every place in the queue is taken.", self.advice())

@@ -1,0 +1,62 @@
+"""uvicorn as we need it: no signal handlers of its own, and a way to drop a connection."""
+
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from chatstream.settings import ConfigurationError
+from chatstream.turns.reply import ABORT_EXTENSION
+
+KEEP_ALIVE = 75
+"""Seconds that an idle connection stays: longer than proxies keep theirs, so that the proxy ends it."""
+LAST_RESORT = 15
+"""Seconds after the drain in which what still runs may end."""
+BACKLOG = 2048
+
+
+class Protocol(HttpToolsProtocol):
+    """Offers each request `chatstream.abort`: uvicorn's close waits for a reader that takes nothing."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
+
+
+class Server(uvicorn.Server):
+    """Runs beside others in one loop; who starts it handles the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def build_server(app: ASGIApp, *, lifespan: bool, trusted_proxies: Sequence[str] = ()) -> Server:
+    return Server(
+        uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="on" if lifespan else "off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(trusted_proxies),
+            forwarded_allow_ips=list(trusted_proxies),
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=LAST_RESORT,
+            backlog=BACKLOG,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::")
+    except OSError as error:
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error}") from None
