@@ -19,13 +19,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from chatstream.errors import ChatStreamError
-
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 CONFIG_VARIABLE = "CHATSTREAM_CONFIG"
 
 
-class ConfigurationError(ChatStreamError):
+class ConfigurationError(ValueError):
     """The settings cannot be used; the message names the place and the remedy."""
 
 
