@@ -64,8 +64,12 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 
 ##@ Test
 
+.PHONY: programs
+programs: ## Build what the unit tests need of the cluster's programs: helm, kubectl, etcd, kube-apiserver
+	@python3 -c 'from devcluster import programs; [programs.ensure(p) for p in ("etcd", "kube-apiserver", "kubectl", "helm")]'
+
 .PHONY: unit
-unit: $(STAMP) ## Unit tests (seconds; a real Redis, no cluster)
+unit: $(STAMP) programs ## Unit tests (seconds; a real Redis, no cluster)
 	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo
 
 .PHONY: test-cluster

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from devcluster import programs
 from devcluster.control_plane import throwaway
@@ -20,8 +23,9 @@ EXAMPLE = {
     "apiVersion": "chatstream.dev/v1alpha1",
     "kind": "ChatStream",
     "metadata": {"name": "kept", "namespace": "default"},
-    "spec": {"model": {"id": "demo"}, "engine": {"type": "Demo"}},
+    "spec": {"engine": {"type": "Demo"}},
 }
+HEREDOC = re.compile(r"<<'?YAML'?\n(.*?)\n *YAML$", re.MULTILINE | re.DOTALL)
 # What belongs to a release and must go with it, wherever it is.
 OWN_KINDS = "deployments,services,serviceaccounts,clusterroles,clusterrolebindings,pods"
 # The edge of what the account may not do is worth as much as what it may.
@@ -206,3 +210,13 @@ def test_an_upgrade_upgrades_the_definition(empty: Cluster) -> None:
     annotations = json.loads(empty.must("get", "crd", CRD, "-o", "json"))["metadata"]["annotations"]
     assert annotations["example.com/owner"] == "platform"
     assert annotations["example.com/note"] == "mine"
+
+
+def test_every_documented_resource_is_admitted(empty: Cluster) -> None:
+    notes = empty.install("chatstream", "chatstream-system")
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    documents = [hit for text in (notes, (ROOT / "README.md").read_text()) for hit in HEREDOC.findall(text)]
+    assert len(documents) == 2
+    for resource in [*map(textwrap.dedent, documents), *map(json.dumps, examples)]:
+        empty.must("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=resource)
