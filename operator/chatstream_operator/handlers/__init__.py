@@ -1,0 +1,1 @@
+"""Wiring: watches, kopf, workers, HTTP; no decisions."""

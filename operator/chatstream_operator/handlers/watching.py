@@ -1,0 +1,61 @@
+"""kopf watches the ChatStreams, and does nothing else: no finalizers, no annotations, no state of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from chatstream_operator.settings import OperatorSettings
+from chatstream_operator.spec import Key
+
+
+def build_registry(changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
+    """changed: told the key of each ChatStream that came, changed or went."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event("chatstream.dev", "v1alpha1", "chatstreams", registry=registry)
+    async def on_chatstream(namespace: str | None, name: str | None, **_: Any) -> None:  # noqa: ANN401 -- kopf's
+        if namespace and name:
+            changed(Key(namespace, name))
+
+    @kopf.on.login(registry=registry)
+    async def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 -- kopf's
+        in_pod = not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST")
+        login = kopf.login_with_service_account if in_pod else kopf.login_with_kubeconfig
+        return login(**kwargs)
+
+    return registry
+
+
+def build_kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
+    kopf_settings = kopf.OperatorSettings()
+    kopf_settings.scanning.disabled = True
+    kopf_settings.posting.enabled = False
+    kopf_settings.watching.server_timeout = settings.watch_timeout
+    kopf_settings.watching.client_timeout = settings.watch_timeout + 30
+    kopf_settings.watching.connect_timeout = 10
+    kopf_settings.networking.request_timeout = settings.request_timeout
+    kopf_settings.networking.connect_timeout = 10
+    kopf_settings.networking.enforce_retry_after = True
+    kopf_settings.queueing.worker_limit = 32
+    return kopf_settings
+
+
+async def watch_chatstreams(
+    registry: kopf.OperatorRegistry, settings: OperatorSettings, *, ready: asyncio.Event
+) -> None:
+    """Until SIGTERM or SIGINT: kopf listens for those itself. Raises what ends it before.
+
+    It takes every task that is younger than itself for its own, and cancels it when it ends.
+    """
+    await kopf.operator(
+        registry=registry,
+        settings=build_kopf_settings(settings),
+        standalone=True,
+        clusterwide=True,
+        ready_flag=ready,
+    )

@@ -1,0 +1,107 @@
+"""What the servers say of themselves at /status: the only way to know whether they reach Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from chatstream_operator.manifests.names import METRICS_PORT
+from chatstream_operator.spec import Key
+from chatstream_operator.status import PodView, Probe
+
+PROBE_SECONDS = 2.0
+LARGEST = 65536
+AGAIN_SECONDS = 4.0
+"""While something is wrong, ask again after this time, not only at the next resync."""
+AT_MOST = 8
+"""Pods that are asked in one round."""
+
+
+class Prober(Protocol):
+    async def probe(self, pod: PodView) -> Probe:
+        """Ends within PROBE_SECONDS, and raises nothing: silence is an answer."""
+
+
+class HttpProber:
+    """Asks the pod's own address. Close it once, with aclose()."""
+
+    def __init__(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+    async def probe(self, pod: PodView) -> Probe:
+        host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
+        try:
+            async with self._session.get(f"http://{host}:{METRICS_PORT}/status") as response:
+                response.raise_for_status()
+                return read_probe(pod.name, await response.json(content_type=None))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TypeError, KeyError) as error:
+            return Probe(pod=pod.name, answered=False, store_reachable=False, error=repr(error), plain_http=0)
+
+
+def read_probe(pod: str, status: Any) -> Probe:  # noqa: ANN401 -- whatever the server sent
+    """Raises TypeError, KeyError or ValueError where it is not what servers send."""
+    sessions = status["sessions"]
+    return Probe(
+        pod=pod,
+        answered=True,
+        store_reachable=bool(sessions["reachable"]),
+        error=str(sessions.get("error") or ""),
+        plain_http=int(status.get("plain_http_with_secure_cookie") or 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    at: float
+    pods: frozenset[str]
+    probes: tuple[Probe, ...]
+
+    @property
+    def bad(self) -> bool:
+        return any(probe.answered and not probe.store_reachable for probe in self.probes)
+
+
+class ProbeBook:
+    """Remembers what the pods said, and asks again when it is time: at a resync, when pods came or went, and
+    soon again while something is wrong."""
+
+    def __init__(self, prober: Prober, *, every: float, clock: Callable[[], float]) -> None:
+        self._prober = prober
+        self._every = every
+        self._clock = clock
+        self._rounds: dict[Key, _Round] = {}
+
+    async def ask(self, key: Key, pods: Iterable[PodView]) -> tuple[Probe, ...]:
+        asked = sorted((pod for pod in pods if _can_answer(pod)), key=lambda pod: pod.name)[:AT_MOST]
+        last = self._rounds.get(key)
+        uids = frozenset(pod.uid for pod in asked)
+        if last is None or uids != last.pods or self._clock() >= last.at + self._pause(last):
+            last = _Round(at=self._clock(), pods=uids, probes=tuple(await self._gather(asked)))
+            self._rounds[key] = last
+        return last.probes
+
+    def is_bad(self, key: Key) -> bool:
+        last = self._rounds.get(key)
+        return last is not None and last.bad
+
+    def forget(self, key: Key) -> None:
+        self._rounds.pop(key, None)
+
+    def _pause(self, last: _Round) -> float:
+        return min(AGAIN_SECONDS, self._every) if last.bad else self._every * 0.9
+
+    async def _gather(self, pods: Sequence[PodView]) -> list[Probe]:
+        return list(await asyncio.gather(*(self._prober.probe(pod) for pod in pods)))
+
+
+def _can_answer(pod: PodView) -> bool:
+    server = pod.container("server")
+    return bool(pod.ip) and not pod.deleting and server is not None and server.started

@@ -1,0 +1,200 @@
+"""Reconcile: level-triggered and idempotent. What is there is made to be what is wanted, and is reported."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from chatstream_operator.errors import ApplyFailed, InvalidSpec, KubeError, NameTaken, NotFound, OperatorError
+from chatstream_operator.kube import ChildCache, Kube, Object
+from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, POD, STATEFULSET
+from chatstream_operator.manifests import (
+    Manifest,
+    Plan,
+    build_children,
+    build_keys_secret,
+    build_redis_secret,
+    names,
+)
+from chatstream_operator.reconcile.apply import Applier
+from chatstream_operator.reconcile.events import EventGate, build_event, ready_of
+from chatstream_operator.reconcile.metrics import Metrics
+from chatstream_operator.reconcile.probes import AGAIN_SECONDS, ProbeBook, Prober
+from chatstream_operator.reconcile.secrets import SecretKeeper, checksum
+from chatstream_operator.settings import OperatorSettings
+from chatstream_operator.spec import ChatStream, Key, parse_chatstream
+from chatstream_operator.status import (
+    Observation,
+    build_invalid_status,
+    build_status,
+    build_status_patch,
+    read_deployment,
+    read_pod,
+    read_redis_ready,
+)
+
+log = structlog.get_logger(__name__)
+MISSING_SECONDS = 10.0
+"""The user's Secrets are not watched: look again after this time while one is missing."""
+Problems = list[ApplyFailed | NameTaken]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """All that the reconciler works with."""
+
+    kube: Kube
+    cache: ChildCache
+    prober: Prober
+    settings: OperatorSettings
+    metrics: Metrics
+    instance: str
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+class Reconciler:
+    """reconcile() may run for many keys at once, but never twice for one: the queue sees to it."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._kube = tools.kube
+        self._applier = Applier(tools.kube, tools.cache)
+        self._secrets = SecretKeeper(tools.kube, tools.cache)
+        self._probes = ProbeBook(tools.prober, every=tools.settings.resync_seconds, clock=tools.clock)
+        self._gate = EventGate(tools.clock)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Seconds after which it wants to be called again, None where a change will call it.
+
+        Raises OperatorError where it has to be tried again.
+        """
+        raw = await self._find(key)
+        if raw is None:
+            self.forget(key)
+            return None
+        try:
+            chatstream = parse_chatstream(raw)
+        except InvalidSpec as error:
+            await self._report(raw, build_invalid_status(raw, str(error), now=self._time()))
+            return None
+        return await self._reconcile(raw, chatstream)
+
+    def forget(self, key: Key) -> None:
+        """Of a resource that is gone, nothing is remembered."""
+        self._probes.forget(key)
+        self._gate.forget(key)
+        self._tools.metrics.forget(key)
+
+    async def _find(self, key: Key) -> Object | None:
+        try:
+            raw = await self._kube.get(CHATSTREAM, key.namespace, key.name)
+        except NotFound:
+            return None
+        # Of one that is being deleted, the garbage collector takes the children.
+        return None if "deletionTimestamp" in raw["metadata"] else raw
+
+    async def _reconcile(self, raw: Object, chatstream: ChatStream) -> float | None:
+        problems = await self._apply(chatstream)
+        seen = await self._observe(chatstream, problems)
+        status = build_status(
+            chatstream,
+            seen,
+            before=raw.get("status") or {},
+            now=self._time(),
+            image=self._plan(chatstream, "", "").engine_image,
+            selector=names.selector_text(chatstream),
+        )
+        await self._report(raw, status)
+        if problems:
+            raise problems[0]
+        return self._pause(chatstream, seen)
+
+    async def _apply(self, chatstream: ChatStream) -> Problems:
+        try:
+            wanted, plan = await self._secrets_of(chatstream)
+        except NameTaken as error:
+            return [error]
+        children = build_children(plan)
+        problems = await self._applier.apply_all(chatstream, children)
+        await self._applier.prune(chatstream, [*wanted, *children])
+        return problems
+
+    async def _secrets_of(self, chatstream: ChatStream) -> tuple[list[Manifest], Plan]:
+        """Our Secrets as they are, and the plan that follows from them."""
+        keys = await self._secrets.ensure(chatstream, build_keys_secret)
+        if chatstream.session_store != "managed":
+            return [keys], self._plan(chatstream, checksum(keys), "")
+        redis = await self._secrets.ensure(chatstream, build_redis_secret)
+        return [keys, redis], self._plan(chatstream, checksum(keys), checksum(redis))
+
+    def _plan(self, chatstream: ChatStream, keys: str, redis: str) -> Plan:
+        return Plan(
+            chatstream=chatstream, settings=self._tools.settings, keys_checksum=keys, redis_checksum=redis
+        )
+
+    async def _observe(self, chatstream: ChatStream, problems: Problems) -> Observation:
+        cache = self._tools.cache
+        owner = (chatstream.namespace, chatstream.name)
+        pods = cache.of(POD, owner)
+        server = tuple(read_pod(raw) for raw in pods if _component(raw) == "server")
+        statefulset = cache.get(STATEFULSET, owner, names.redis_name(chatstream))
+        return Observation(
+            deployment=read_deployment(cache.get(DEPLOYMENT, owner, chatstream.name)),
+            pods=server,
+            redis_ready=read_redis_ready(statefulset),
+            redis_pods=tuple(read_pod(raw) for raw in pods if _component(raw) == "redis"),
+            probes=await self._probes.ask(chatstream.key, server),
+            missing_secrets=await self._secrets.find_missing(chatstream),
+            problems=tuple((problem.reason, str(problem)) for problem in problems),
+        )
+
+    async def _report(self, raw: Object, status: Mapping[str, Any]) -> None:
+        """Writes the status where it changed, and tells of it."""
+        key = Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
+        true = frozenset(one["type"] for one in status["conditions"] if one["status"] == "True")
+        self._tools.metrics.observe_conditions(key, true)
+        before = raw.get("status") or {}
+        if before == status:
+            return
+        try:
+            await self._kube.apply_status(build_status_patch(key, status))
+        except NotFound:
+            return
+        await self._tell(raw, key, ready_of(before), ready_of(status))
+
+    async def _tell(
+        self, raw: Object, key: Key, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+    ) -> None:
+        if after is None or not self._gate.admits(key, before, after):
+            return
+        now = self._tools.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+        try:
+            event = build_event(raw, before, after, now=now, instance=self._tools.instance)
+            await self._kube.create(event)
+        except KubeError as error:
+            # An event is a courtesy: the status says the same, and stays.
+            log.warning("event_failed", name=key.name, namespace=key.namespace, error=str(error))
+
+    def _pause(self, chatstream: ChatStream, seen: Observation) -> float | None:
+        if seen.missing_secrets:
+            return MISSING_SECONDS
+        return AGAIN_SECONDS if self._probes.is_bad(chatstream.key) else None
+
+    def _time(self) -> str:
+        return self._tools.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _component(raw: Object) -> str:
+    labels: Mapping[str, str] = raw["metadata"].get("labels") or {}
+    return labels.get("app.kubernetes.io/component", "")
+
+
+def reason_of(error: Exception) -> str:
+    """The metric's label."""
+    return error.reason if isinstance(error, OperatorError) else type(error).__name__
