@@ -68,6 +68,7 @@ def test_the_operator_is_told_its_images_and_settings(default: Sequence[Manifest
         "CHATSTREAM_OPERATOR_IMAGE_PULL_SECRETS": "[]",
         "CHATSTREAM_OPERATOR_LOG_LEVEL": "info",
         "CHATSTREAM_OPERATOR_RESYNC_SECONDS": "30",
+        "CHATSTREAM_OPERATOR_WORKERS": "4",
         "CHATSTREAM_OPERATOR_HEALTH_PORT": "8081",
         "CHATSTREAM_OPERATOR_METRICS_PORT": "9090",
     }
@@ -80,8 +81,9 @@ def test_every_option_reaches_the_environment(full: Sequence[Manifest]) -> None:
         "CHATSTREAM_OPERATOR_IMAGE_PULL_SECRETS": '["registry"]',
         "CHATSTREAM_OPERATOR_LOG_LEVEL": "debug",
         "CHATSTREAM_OPERATOR_RESYNC_SECONDS": "60",
+        "CHATSTREAM_OPERATOR_WORKERS": "8",
         "CHATSTREAM_OPERATOR_HEALTH_PORT": "8081",
-        "CHATSTREAM_OPERATOR_METRICS_PORT": "0",
+        "CHATSTREAM_OPERATOR_METRICS_PORT": "9090",
         "HTTPS_PROXY": "http://proxy.example.com:3128",
     }
 
@@ -93,7 +95,7 @@ def test_every_option_reaches_the_pod(full: Sequence[Manifest]) -> None:
     assert container["image"] == OPERATOR_IMAGE
     assert container["imagePullPolicy"] == "Always"
     assert container["resources"]["limits"] == {"cpu": 1, "memory": "1Gi"}
-    assert [port["name"] for port in container["ports"]] == ["health"]
+    assert [port["name"] for port in pick(full, "Service")["spec"]["ports"]] == ["health"]
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert pod["serviceAccountName"] == "chat-operator-account"
     assert pod["priorityClassName"] == "system-cluster-critical"

@@ -56,7 +56,7 @@ def test_every_value_has_a_default_and_is_set_by_all_options() -> None:
 def test_types_are_described_in_words() -> None:
     described = {".".join(v.path): describe_type(look_up_schema(v.path)) for v in iterate_values(SCHEMA)}
     assert described["logLevel"] == "debug, info, warning, error"
-    assert described["resyncSeconds"] == "integer, at least 5, at most 86400"
+    assert described["resyncSeconds"] == "integer, at least 1, at most 3600"
     assert described["crds.install"] == "boolean"
 
 
@@ -88,7 +88,7 @@ def test_an_unknown_key_is_refused_by_name(helm: Helm, setting: str, named: str)
     ("setting", "at"),
     [
         ("logLevel=loud", "/logLevel"),
-        ("resyncSeconds=1", "/resyncSeconds"),
+        ("resyncSeconds=0", "/resyncSeconds"),
         ("image.digest=latest", "/image/digest"),
         ("image.pullPolicy=Sometimes", "/image/pullPolicy"),
         ("crds.install=maybe", "/crds/install"),
