@@ -35,7 +35,7 @@ def build_kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     kopf_settings = kopf.OperatorSettings()
     kopf_settings.scanning.disabled = True
     kopf_settings.posting.enabled = False
-    kopf_settings.watching.server_timeout = settings.watch_timeout
+    kopf_settings.watching.server_timeout = round(settings.watch_timeout)
     kopf_settings.watching.client_timeout = settings.watch_timeout + 30
     kopf_settings.watching.connect_timeout = 10
     kopf_settings.networking.request_timeout = settings.request_timeout
