@@ -12,8 +12,6 @@ from fastersession.records import Lease, StoredSession
 
 logger = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 30.0
-
 
 @dataclass(slots=True)
 class _Kept:
@@ -30,14 +28,22 @@ class _Held:
 class MemoryStore:
     """A bounded store: beyond `max_sessions` the least recently used goes; expired ones go by themselves.
 
-    `clock` gives unix seconds. Nothing here waits, so every method is atomic within its event loop.
+    `clock` gives unix seconds; what has expired leaves memory within `sweep_interval` seconds. Nothing here
+    waits, so every method is atomic within its event loop.
     """
 
-    def __init__(self, max_sessions: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        max_sessions: int = 10_000,
+        clock: Callable[[], float] = time.time,
+        *,
+        sweep_interval: float = 30.0,
+    ) -> None:
         if max_sessions < 1:
             raise ValueError("max_sessions must be at least 1")
         self._max_sessions = max_sessions
         self._clock = clock
+        self._sweep_interval = sweep_interval
         self._records: OrderedDict[str, _Kept] = OrderedDict()
         self._leases: dict[str, _Held] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -45,8 +51,8 @@ class MemoryStore:
         self._evicted = False
 
     def __len__(self) -> int:
-        """How many records are in memory."""
-        return len(self._records)
+        """How many records and leases are in memory."""
+        return len(self._records) + len(self._leases)
 
     async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
         """See SessionStore.load."""
@@ -144,22 +150,23 @@ class MemoryStore:
                 self._evicted = True
                 logger.warning("over %d sessions: the least recently used go", self._max_sessions)
 
-    def _sweep(self, now: float) -> None:
+    def _sweep(self) -> None:
+        now = self._clock()
         for id_ in [i for i, kept in self._records.items() if kept.expires_at <= now]:
             del self._records[id_]
         for id_ in [i for i, held in self._leases.items() if held.expires_at <= now]:
             del self._leases[id_]
 
     def _arm(self) -> None:
-        """Keep a timer while there is something to expire: expired sessions leave memory without traffic."""
+        """Keep a timer while there is something that can expire, so that it goes without traffic too."""
         loop = asyncio.get_running_loop()
         if self._timer is None or self._loop is not loop:
             self._loop = loop
-            self._timer = loop.call_later(SWEEP_SECONDS, self._on_timer)
+            self._timer = loop.call_later(self._sweep_interval, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._sweep(self._clock())
+        self._sweep()
         if self._records or self._leases:
             self._arm()
 

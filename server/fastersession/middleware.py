@@ -152,21 +152,27 @@ class _Responder:
     async def _save_before_the_end(self) -> None:
         """The client may send its next request as soon as this response is whole."""
         if self._started and not self._session.has_lease:
-            await self._keep()
+            await self._save()
 
     async def _conclude(self) -> None:
         """The application is done. What it left unsaved is saved, unless it failed before it answered."""
-        if self._started and not self._replaced:
-            await self._keep()
+        if self._started and not self._replaced and await self._save():
+            await self._touch()
         await self._session.release()
 
-    async def _keep(self) -> None:
-        session = self._session
+    async def _save(self) -> bool:
         try:
-            if not self._client_knows and not session.has_lease and session.has_changes():
+            if not self._client_knows and self._session.has_changes():
                 logger.warning("a new session was written to after the response began: it cannot be kept")
-                return
-            await session.save()
-            await session.touch()
+                return False
+            await self._session.save()
         except SessionError as error:
             logger.error("the session was not saved: %s: %s", type(error).__name__, error)
+            return False
+        return True
+
+    async def _touch(self) -> None:
+        try:
+            await self._session.touch()
+        except SessionError as error:
+            logger.warning("the idle time of a session was not renewed: %s", error)

@@ -25,9 +25,12 @@ class RedisLink:
         self._address = _address(pool.connection_kwargs)
         self._io_timeout = io_timeout
         self._retries = retries
+        self._closed = False
 
     async def call(self, attempt: Callable[[bool], Awaitable[T]]) -> T:
         """The result of `attempt(again)`; `again` says that a former attempt may have been carried out."""
+        if self._closed:
+            raise self._unavailable("the store is closed")
         try:
             async with asyncio.timeout(self._io_timeout):
                 return await self._with_retries(attempt)
@@ -37,7 +40,8 @@ class RedisLink:
             raise self._unavailable(describe(error)) from error
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; later calls are refused."""
+        self._closed = True
         await self.client.aclose(close_connection_pool=True)
 
     async def _with_retries(self, attempt: Callable[[bool], Awaitable[T]]) -> T:

@@ -41,13 +41,14 @@ class RedisStore:
         max_connections: int = 50,
         socket_timeout: float = 1.0,
         connect_timeout: float = 1.0,
-        io_timeout: float = 2.0,
+        io_timeout: float = 1.8,
         retries: int = 2,
     ) -> "RedisStore":
         """Connects at first use. Times in seconds; `url` is redis://, rediss:// or unix://.
 
         `password` is for a URL that holds none. `socket_timeout` bounds one answer, `io_timeout` a whole
-        method: the wait for a free connection and the `retries` too. Raises ValueError for any other URL.
+        method: the wait for a free connection and the `retries` too. It is below the middleware's so that the
+        error names the cause. Raises ValueError for any other URL.
         """
         options: dict[str, Any] = {} if password is None else {"password": password}
         pool: BlockingConnectionPool = BlockingConnectionPool.from_url(

@@ -55,7 +55,7 @@ class Session:
         self._load_error: SessionError | None = None
         self._invalidated = False
         self._response_started = False
-        self._written = False
+        self._kept_alive = False  # in this request, by a write or a touch
         self._begin_anew()
         self._presented = presented_id
         if presented_id is not None:
@@ -171,7 +171,8 @@ class Session:
 
     def is_kept(self) -> bool:
         """Whether this id is stored or is about to be: then the client must know it."""
-        return self._loaded and (self._version > 0 or self.has_lease or bool(self._attributes.live))
+        leased = self._lease is not None and self._lease[0] == self._id
+        return self._loaded and (self._version > 0 or leased or bool(self._attributes.live))
 
     def has_changes(self) -> bool:
         """Whether a save would change anything in the store. Raises InvalidSessionData."""
@@ -190,8 +191,9 @@ class Session:
 
     async def touch(self) -> None:
         """Let an unchanged session live on: its idle time begins again. Raises StoreUnavailable."""
-        if not self._loaded or not self._version or self._written:
+        if not self._loaded or not self._version or self._kept_alive:
             return
+        self._kept_alive = True
         now = self._context.clock()
         touch = self._context.store.touch(self._id, ttl=self._ttl(now), accessed_at=now)
         await shielded(bounded(touch, self._context.io_timeout))
@@ -305,7 +307,7 @@ class Session:
         self._version = await self._context.store.save(
             self._id, record, ttl=self._ttl(now), expected_version=self._version, release=owner
         )
-        self._attributes.stored, self._stored_interval, self._written = encoded, self._interval, True
+        self._attributes.stored, self._stored_interval, self._kept_alive = encoded, self._interval, True
         if owner is not None:
             self._lease = None
 

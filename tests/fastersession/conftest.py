@@ -5,9 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.stores import StoreUnderTest, memory_under_test, redis_under_test
+
+settings.register_profile("fastersession", deadline=None)  # a loaded machine is no failure
+settings.load_profile("fastersession")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ class RedisServer:
         self.password = PASSWORD
         self._config = folder / "redis.conf"
         self._config.write_text(
-            f'bind 127.0.0.1\nport {self.port}\nrequirepass {PASSWORD}\nsave ""\nappendonly no\ndir {folder}\n'
+            f"bind 127.0.0.1\nport {self.port}\nrequirepass {PASSWORD}\ndir {folder}\n"
+            'save ""\nappendonly no\n'
         )
         self._process: subprocess.Popen[bytes] | None = None
 

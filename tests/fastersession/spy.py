@@ -1,0 +1,71 @@
+"""A store that counts what is asked of it, and fails or waits where it is told to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable
+from tests.fastersession.stores import Clock
+
+
+class SpyStore:
+    """A SessionStore over memory. `down` fails every call, a cleared `gate` keeps loads and saves waiting."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.memory = MemoryStore(clock=self.clock)
+        self.calls: list[str] = []
+        self.down = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if self.down:
+            raise StoreUnavailable("the store is down for this test")
+
+    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+        await self._called("load" if lease is None else "load+lease")
+        found = await self.memory.load(session_id, lease=lease)
+        await self.gate.wait()
+        return found
+
+    async def save(
+        self,
+        session_id: str,
+        /,
+        record: StoredSession,
+        *,
+        ttl: float,
+        expected_version: int,
+        release: str | None = None,
+    ) -> int:
+        await self._called("save" if release is None else "save+release")
+        await self.gate.wait()
+        return await self.memory.save(
+            session_id, record, ttl=ttl, expected_version=expected_version, release=release
+        )
+
+    async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
+        await self._called("touch")
+        await self.memory.touch(session_id, ttl=ttl, accessed_at=accessed_at)
+
+    async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
+        await self._called("delete")
+        await self.memory.delete(session_id, expected_version=expected_version)
+
+    async def release(self, session_id: str, owner: str, /) -> None:
+        await self._called("release")
+        await self.memory.release(session_id, owner)
+
+    async def ping(self) -> None:
+        await self._called("ping")
+
+    async def aclose(self) -> None:
+        await self.memory.aclose()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 5.0) -> None:
+    """Wait until `condition()` holds; fails after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 (what changes may be in another process)
+            await asyncio.sleep(0.01)
