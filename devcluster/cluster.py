@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from devcluster import (
@@ -18,6 +19,7 @@ from devcluster import (
     state,
     teardown,
 )
+from devcluster.files import write_if_changed
 from devcluster.kube import Kube
 from devcluster.paths import CLUSTER, Layout
 from devcluster.plane import Plane
@@ -29,7 +31,9 @@ NAMES = (
 )
 
 
+@functools.cache
 def this_plane() -> Plane:
+    """The plane for this machine's address."""
     return Plane(CLUSTER, advertise=network.node_address())
 
 
@@ -70,10 +74,8 @@ def ensure_control_plane(this: Plane) -> str:
 
 def ensure_containerd(this: Plane) -> str:
     """containerd, its network configuration and the pause image."""
-    folder = containers.cni_folder(this.layout)
-    folder.mkdir(parents=True, exist_ok=True)
-    leases = this.layout.state / "cni"
-    (folder / "10-chatstream.conflist").write_text(network.build_cni(leases))
+    conflist = containers.cni_folder(this.layout) / "10-chatstream.conflist"
+    write_if_changed(conflist, network.build_cni(this.layout.state / "cni"))
     outcome = containers.ensure(this.layout, images.pause().reference)
     imported = images.ensure_imported(this.layout, images.pause())
     return "running" if (outcome, imported) == ("running", "already there") else outcome

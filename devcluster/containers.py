@@ -9,6 +9,7 @@ from pathlib import Path
 from devcluster import processes
 from devcluster.commands import run
 from devcluster.errors import CommandFailed
+from devcluster.files import write_if_changed
 from devcluster.paths import Layout
 from devcluster.processes import Daemon, Outcome
 
@@ -75,8 +76,7 @@ def answers(layout: Layout) -> bool:
 
 def ensure(layout: Layout, pause_image: str) -> Outcome:
     """containerd running. If it had died, the remains of all its containers are swept away first."""
-    config_file(layout).parent.mkdir(parents=True, exist_ok=True)
-    config_file(layout).write_text(build_config(layout, pause_image))
+    write_if_changed(config_file(layout), build_config(layout, pause_image))
     daemon = Daemon(
         NAME,
         ("containerd", "--config", str(config_file(layout))),

@@ -71,6 +71,9 @@ OPERATOR = Recipe(
 )
 
 
+RECIPES = (SERVER, OPERATOR, REDIS)
+
+
 def digest_of(parts: Iterable[bytes]) -> str:
     """A short hash; parts are kept apart by their lengths."""
     digest = hashlib.sha256()
@@ -149,21 +152,18 @@ def ensure_pause() -> str:
     return "built"
 
 
-def ensure(recipe: Recipe) -> str:
-    """The recipe's image as an archive in the cache."""
+def ensure(recipe: Recipe) -> tuple[Image, str]:
+    """The recipe's image as an archive in the cache, and whether it was built."""
     image = of(recipe)
     if image.archive.is_file():
-        return "already there"
-    dockerfile = paths.REPOSITORY / recipe.dockerfile
-    _buildah(
-        *("build", "--quiet", "--layers", "--network", "host", "--isolation", "chroot"),
-        *("--build-arg", f"BASE_IMAGE={base().reference}", "--volume", f"{CERTIFICATES}:{CERTIFICATES}:ro"),
-        *("--volume", f"{packageindex.write_settings(paths.cache())}:/etc/pip.conf:ro"),
-        *("--file", dockerfile, "--tag", image.reference, paths.REPOSITORY),
-    )
+        return image, "already built"
+    _build(recipe, image)
+    if of(recipe) != image:
+        # Somebody edited a source meanwhile, so what was built may be neither the old nor the new.
+        return ensure(recipe)
     _save(image)
     _forget_older(image)
-    return "built"
+    return image, "built"
 
 
 def ensure_imported(layout: Layout, image: Image) -> str:
@@ -172,6 +172,16 @@ def ensure_imported(layout: Layout, image: Image) -> str:
         return "already there"
     containers.ctr(layout, "images", "import", image.archive, timeout=300)
     return "imported"
+
+
+def _build(recipe: Recipe, image: Image) -> None:
+    mounts = (f"{CERTIFICATES}:{CERTIFICATES}", f"{packageindex.write_settings(paths.cache())}:/etc/pip.conf")
+    _buildah(
+        *("build", "--quiet", "--layers", "--network", "host", "--isolation", "chroot"),
+        *("--build-arg", f"BASE_IMAGE={base().reference}"),
+        *(word for mount in mounts for word in ("--volume", f"{mount}:ro")),
+        *("--file", paths.REPOSITORY / recipe.dockerfile, "--tag", image.reference, paths.REPOSITORY),
+    )
 
 
 def _debootstrap(tarball: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from devcluster import containers, network, pki, probes, processes, programs
 from devcluster.errors import DevclusterError
+from devcluster.files import write_if_changed
 from devcluster.kube import Kube, KubeError
 from devcluster.kubeconfig import User
 from devcluster.paths import Layout
@@ -147,7 +148,7 @@ def build_corefile(kubeconfig: Path, resolv_conf: str) -> str:
 def build_dns(plane: Plane) -> Daemon:
     kubeconfig = plane.config_of("coredns")
     corefile = plane.layout.config / "Corefile"
-    corefile.write_text(build_corefile(kubeconfig, Path("/etc/resolv.conf").read_text()))
+    write_if_changed(corefile, build_corefile(kubeconfig, Path("/etc/resolv.conf").read_text()))
     argv = (str(programs.ensure("coredns")), "-conf", str(corefile))
     url = f"http://127.0.0.1:{DNS_READY_PORT}/ready"
     return Daemon(
@@ -215,8 +216,7 @@ def heard_lately(kube: Kube) -> bool:
 def write_config(layout: Layout, name: str, content: dict[str, Any]) -> Path:
     """A component's configuration file; JSON is YAML too."""
     path = layout.config / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1))
+    write_if_changed(path, json.dumps(content, indent=1))
     return path
 
 

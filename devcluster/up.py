@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import time
 
-from devcluster import cluster, images, packages, preflight, programs, state
-from devcluster.paths import CLUSTER
-from devcluster.plane import Plane
+from devcluster import (
+    chat,
+    cluster,
+    demo,
+    farewell,
+    forwarder,
+    images,
+    packages,
+    preflight,
+    programs,
+    release,
+    state,
+)
+from devcluster.images import Image, Recipe
+from devcluster.paths import CLUSTER, Layout
 from devcluster.progress import Progress, Step
 
 BASE_SECONDS, IMAGE_SECONDS = 25.0, 40.0
@@ -19,9 +31,10 @@ def up(port: int) -> None:
     preflight.check(port, cold=cold)
     with state.locked(CLUSTER):
         progress = Progress()
-        progress.run([Step("Debian packages", packages.ensure), *program_steps()])
-        this = cluster.this_plane()
-        progress.run(cluster_steps(this))
+        first = [Step("Debian packages", packages.ensure), *program_steps()]
+        progress.run([*first, *cluster_steps(), *product_steps(CLUSTER, port)])
+        chat.stream_turn(port)
+    print(farewell.build(CLUSTER, port))
     print(f"Done in {time.monotonic() - began:.0f} s.")
 
 
@@ -41,17 +54,44 @@ def program_step(program: programs.Program) -> Step:
     return Step(title if there else f"Building {title}", act, 0.0 if there else program.cold_seconds)
 
 
-def cluster_steps(this: Plane) -> list[Step]:
+def cluster_steps() -> list[Step]:
+    # Looked up when first needed: iproute2 may be among the packages that the first step installs.
+    this = cluster.this_plane
     return [
         Step("Base image (Debian trixie)", images.ensure_base),
         Step("Pause image", images.ensure_pause),
-        Step("Keys, certificates, state", lambda: cluster.ensure_state(this)),
-        Step("Links to the programs", lambda: cluster.ensure_links(this)),
+        Step("Keys, certificates, state", lambda: cluster.ensure_state(this())),
+        Step("Links to the programs", lambda: cluster.ensure_links(this())),
         Step(
             "Control plane: etcd, API server, controllers, scheduler",
-            lambda: cluster.ensure_control_plane(this),
+            lambda: cluster.ensure_control_plane(this()),
         ),
-        Step("containerd", lambda: cluster.ensure_containerd(this)),
-        Step("Node: kubelet, kube-proxy, DNS", lambda: cluster.ensure_node(this)),
-        Step("Storage class, two GPUs", lambda: cluster.ensure_helpers(this)),
+        Step("containerd", lambda: cluster.ensure_containerd(this())),
+        Step("Node: kubelet, kube-proxy, DNS", lambda: cluster.ensure_node(this())),
+        Step("Storage class, two GPUs", lambda: cluster.ensure_helpers(this())),
+    ]
+
+
+def image_step(layout: Layout, recipe: Recipe, made: dict[str, Image]) -> Step:
+    """Build and import one image of the product, and note it in `made`."""
+
+    def act() -> str:
+        image, built = images.ensure(recipe)
+        made[recipe.name] = image
+        return f"{image.tag} {built}, {images.ensure_imported(layout, image)}"
+
+    there = images.of(recipe).archive.is_file()
+    return Step(f"Image {images.PREFIX}/{recipe.name}", act, 0.0 if there else IMAGE_SECONDS)
+
+
+def product_steps(layout: Layout, port: int) -> list[Step]:
+    made: dict[str, Image] = {}
+    service = f"{demo.NAME}.{demo.NAMESPACE}"
+    return [
+        *(image_step(layout, recipe, made) for recipe in images.RECIPES),
+        Step("Chart (helm upgrade --install chatstream)", lambda: release.ensure(layout, made)),
+        Step("examples/chatstream-demo.yaml", lambda: demo.ensure_applied(layout)),
+        Step("The demo is Ready", lambda: demo.wait_ready(layout)),
+        Step("Forwarder (TLS)", lambda: forwarder.ensure(layout, port=port, service=service)),
+        Step("The way to the demo", lambda: chat.wait_served(port)),
     ]
