@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from devcluster.control_plane import throwaway
 from helm import ALL_OPTIONS, CHART, ROOT, Helm
 
 CRD = "chatstreams.chatstream.dev"
+READY = CHART / "files" / "tests" / "ready.py"
 EXAMPLE = {
     "apiVersion": "chatstream.dev/v1alpha1",
     "kind": "ChatStream",
@@ -54,6 +57,8 @@ class Cluster:
     helm: Helm
     kubectl: Path
     kubeconfig: Path
+    server: str
+    authority: Path
 
     def run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         argv = [str(self.kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
@@ -98,7 +103,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with throwaway() as plane:
         helm = Helm(programs.ensure("helm"), tmp_path_factory.mktemp("helm"), plane.kubeconfig)
-        yield Cluster(helm, programs.ensure("kubectl"), plane.kubeconfig)
+        yield Cluster(helm, programs.ensure("kubectl"), plane.kubeconfig, plane.server, plane.authority)
 
 
 @pytest.fixture
@@ -145,6 +150,21 @@ def test_install_gives_the_operator_its_rights_and_no_more(empty: Cluster) -> No
     asked = [*ALLOWED, *REFUSED]
     allowed = [(verb, resource) for verb, resource in asked if empty.may(account, verb, resource)]
     assert allowed == ALLOWED
+
+
+def test_the_tests_script_finds_the_definition_served_to_the_account(empty: Cluster, tmp_path: Path) -> None:
+    """Against the real API server, with a token of the account; no operator runs here, and it says so."""
+    empty.install("chatstream", "chatstream-system")
+    token = empty.must("create", "token", "chatstream-operator", "--namespace", "chatstream-system")
+    (tmp_path / "token").write_text(token.strip())
+    shutil.copy(empty.authority, tmp_path / "ca.crt")
+    script = f"import runpy, pathlib; m = runpy.run_path({str(READY)!r})"
+    call = f"m['main']({empty.server!r}, 'http://127.0.0.1:1', pathlib.Path({str(tmp_path)!r}), 3.0)"
+    argv = [sys.executable, "-c", f"{script}; raise SystemExit({call})"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    assert "ok: the API server serves ChatStreams: 0 in this cluster" in done.stdout, done
+    assert "failed: operator: " in done.stdout
+    assert done.returncode == 1
 
 
 def test_a_second_operator_is_refused(empty: Cluster) -> None:

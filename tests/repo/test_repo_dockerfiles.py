@@ -1,4 +1,4 @@
-"""The Dockerfiles, as text: what makes images small in rights and the same everywhere; `make up` builds them."""
+"""The Dockerfiles, as text: what makes images small in rights; `make up` builds them."""
 
 from __future__ import annotations
 

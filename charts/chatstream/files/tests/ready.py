@@ -21,6 +21,8 @@ def get(url: str, credentials: pathlib.Path | None = None) -> bytes:
         request.add_header("Authorization", f"Bearer {(credentials / 'token').read_text()}")
         if url.startswith("https:"):
             context = ssl.create_default_context(cafile=str(credentials / "ca.crt"))
+            # Python 3.13 became strict, and the authorities of many clusters carry no key identifier.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     with urllib.request.urlopen(request, timeout=5, context=context) as answer:
         body: bytes = answer.read()
     return body
