@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def dev_settings(port: int) -> Settings:
-    """No GPU, no Redis, no metrics port; a key that dies with the process, a cookie that plain http returns."""
+    """No GPU, Redis or metrics port; a key that dies with the process, a cookie that plain http returns."""
     return Settings(
         port=port,
         metrics_port=0,

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Iterable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import Scope, Send
@@ -57,16 +58,14 @@ class Reply:
 
     def ping(self) -> None:
         """Send a comment, in a task: nobody waits for it but the next write."""
-        if self._ping is None:
-            self._ping = asyncio.create_task(self._write(KEEP_ALIVE))
+        if self._ping is None or self._ping.done():
+            self._ping = asyncio.create_task(self._comment())
 
     async def settled(self) -> None:
         """Wait for a comment that is on its way."""
         ping, self._ping = self._ping, None
         if ping is not None:
             await asyncio.wait((ping,))
-            if not ping.cancelled():
-                ping.exception()  # what ended it ends the next write too
 
     async def fail(self, problem: Problem) -> None:
         """Tell the client why there is no (further) reply: by status before the first byte, else by event."""
@@ -102,6 +101,10 @@ class Reply:
         self.ended = True
         if self._abort is not None:
             self._abort()
+
+    async def _comment(self) -> None:
+        with suppress(ClientGone):  # the next write, or the turn's watch, learns of it too
+            await self._write(KEEP_ALIVE)
 
     async def _write(self, data: bytes) -> None:
         if not self.started:
