@@ -66,7 +66,7 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 
 .PHONY: programs
 programs: ## Build what the unit tests need of the cluster's programs: helm, kubectl, etcd, kube-apiserver
-	@python3 -c 'from devcluster import programs; [programs.ensure(p) for p in ("etcd", "kube-apiserver", "kubectl", "helm")]'
+	@python3 -m tools.programs
 
 .PHONY: unit
 unit: $(STAMP) programs ## Unit tests (seconds; a real Redis, no cluster)
