@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kopf
 
 from chatstream_operator.settings import OperatorSettings
 from chatstream_operator.spec import Key
+
+
+class Patience:
+    """Back-offs without an end: where they end, so does kopf, and an API server may be away for long."""
+
+    def __iter__(self) -> Iterator[float]:
+        delay = 0.5
+        while True:
+            yield delay * (0.5 + 0.5 * random.random())  # noqa: S311 -- jitter
+            delay = min(15.0, delay * 2.0)
 
 
 def build_registry(changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
@@ -41,6 +52,7 @@ def build_kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:
     kopf_settings.networking.request_timeout = settings.request_timeout
     kopf_settings.networking.connect_timeout = 10
     kopf_settings.networking.enforce_retry_after = True
+    kopf_settings.networking.error_backoffs = Patience()
     kopf_settings.queueing.worker_limit = 32
     return kopf_settings
 

@@ -29,7 +29,8 @@ class Prober(Protocol):
 class HttpProber:
     """Asks the pod's own address. Close it once, with aclose()."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = METRICS_PORT) -> None:
+        self._port = port
         timeout = aiohttp.ClientTimeout(total=PROBE_SECONDS)
         self._session = aiohttp.ClientSession(timeout=timeout, trust_env=False)
 
@@ -39,7 +40,7 @@ class HttpProber:
     async def probe(self, pod: PodView) -> Probe:
         host = f"[{pod.ip}]" if ":" in pod.ip else pod.ip
         try:
-            async with self._session.get(f"http://{host}:{METRICS_PORT}/status") as response:
+            async with self._session.get(f"http://{host}:{self._port}/status") as response:
                 response.raise_for_status()
                 return read_probe(pod.name, await response.json(content_type=None))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TypeError, KeyError) as error:
