@@ -64,30 +64,29 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 
 ##@ Test
 
-.PHONY: programs
-programs: ## Build what the unit tests need of the cluster's programs: helm, kubectl, etcd, kube-apiserver
-	@python3 -m tools.programs
-
 .PHONY: unit
-unit: $(STAMP) programs ## Unit tests (seconds; a real Redis, no cluster)
+unit: $(STAMP) ## Unit tests (minutes at most; a real Redis, a real API server, no cluster)
+	@python3 -m tools.prerequisites unit
 	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo
 
 .PHONY: test-cluster
-test-cluster: up ## Against the real API server: the CRD, the operator, the chart
+test-cluster: $(STAMP) ## Against a real API server: the CRD, the operator, the chart
+	@python3 -m tools.prerequisites unit
 	@$(BIN)/pytest tests/cluster
 
 .PHONY: test-e2e
-test-e2e: up ## Against real pods, Redis, Prometheus
+test-e2e: up ## On the cluster of `make up`: real pods, Redis, Prometheus
+	@python3 -m tools.prerequisites cluster
 	@$(BIN)/pytest tests/e2e
 
 .PHONY: test-browser
-test-browser: up ## With a real chromium
+test-browser: up ## On the cluster of `make up`, with a real chromium
+	@python3 -m tools.prerequisites cluster
 	@$(BIN)/pytest tests/browser
 
 .PHONY: test
 test: ## Everything that CI runs: check, unit, then all of the cluster's tests
-	@$(MAKE) --no-print-directory check unit up
-	@$(BIN)/pytest tests/cluster tests/e2e tests/browser
+	@$(MAKE) --no-print-directory check unit test-cluster test-e2e test-browser
 
 ##@ Help
 

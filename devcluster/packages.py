@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from devcluster.commands import run
@@ -27,7 +28,7 @@ PACKAGES = (
 )
 # Each of these stands for a package and is what the tool really needs: any way of having it is good.
 PROVIDED_BY = {"nginx-light": "nginx"}
-SERVICES = ("containerd", "nginx")
+SERVICES = ("containerd", "nginx", "redis-server")
 POLICY = Path("/usr/sbin/policy-rc.d")
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
 
@@ -38,19 +39,19 @@ def installed() -> set[str]:
     return {line.split()[0] for line in lines if line.endswith(" installed")}
 
 
-def missing(have: set[str]) -> list[str]:
+def missing(have: set[str], names: Sequence[str] = PACKAGES) -> list[str]:
     """Of the packages needed, those that are not there."""
-    absent = [name for name in PACKAGES if name not in have]
+    absent = [name for name in names if name not in have]
     return [name for name in absent if name not in PROVIDED_BY or shutil.which(PROVIDED_BY[name]) is None]
 
 
-def ensure() -> str:
+def ensure(names: Sequence[str] = PACKAGES) -> str:
     """Install what is missing; CannotContinue when this is no Debian or the mirror cannot be reached."""
     if shutil.which("apt-get") is None:
         raise CannotContinue(
             "`make up` installs Debian packages; this machine has no apt-get. Use Debian 12 or newer."
         )
-    wanted = missing(installed())
+    wanted = missing(installed(), names)
     if not wanted:
         return "all there"
     before = enabled_services()
