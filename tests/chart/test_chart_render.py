@@ -29,7 +29,7 @@ def full(helm: Helm) -> Sequence[Manifest]:
 
 def environment(manifests: Sequence[Manifest]) -> dict[str, str]:
     container = pick(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    return {entry["name"]: entry["value"] for entry in container["env"]}
+    return {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
 
 
 @pytest.mark.parametrize("values", [[], ["--values", str(ALL_OPTIONS)]], ids=["default", "all-options"])
@@ -72,6 +72,13 @@ def test_the_operator_is_told_its_images_and_settings(default: Sequence[Manifest
         "CHATSTREAM_OPERATOR_HEALTH_PORT": "8081",
         "CHATSTREAM_OPERATOR_METRICS_PORT": "9090",
     }
+
+
+def test_the_operator_is_told_its_pods_name(default: Sequence[Manifest]) -> None:
+    """kopf asks for a user name without it, and a bare number has none."""
+    container = pick(default, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    reference = {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert container["env"][0] == {"name": "POD_ID", "valueFrom": reference}
 
 
 def test_every_option_reaches_the_environment(full: Sequence[Manifest]) -> None:
