@@ -66,7 +66,7 @@ def all_constraints(field: FieldInfo) -> list[Any]:
 
 
 def bound(field: FieldInfo, *kinds: type) -> float | int | None:
-    found = [one for one in all_constraints(field) if isinstance(one, kinds)]
+    found: list[Any] = [one for one in all_constraints(field) if isinstance(one, kinds)]
     value: float | int | None = getattr(found[0], fields(found[0])[0].name) if found else None
     return value
 

@@ -66,7 +66,8 @@ def _chat(plan: Plan) -> dict[str, Any]:
     engine = plan.chatstream.spec.engine
     optional = {
         "system_prompt": chat.system_prompt,
-        "temperature": chat.temperature,
+        # Engines take no zero: without a temperature they are greedy, which is what zero means.
+        "temperature": chat.temperature or None,
         "top_p": chat.top_p,
         "stop": chat.stop or None,
     }
