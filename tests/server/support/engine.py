@@ -78,6 +78,11 @@ class FakeStream:
                     await asyncio.Event().wait()
         raise EngineFailed("the stream is over")
 
+    @property
+    def left(self) -> int:
+        """Steps that were never asked for."""
+        return len(self._steps)
+
     async def _pause(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._due = self._due or loop.time() + seconds
