@@ -23,7 +23,8 @@ def parse_list(text: str) -> list[str]:
 
 
 def find_tested(sources: Iterable[str]) -> set[str]:
-    return {number for source in sources for number in TEST.findall(source)}
+    """The clauses in the names of tests; 1 may be written 01 there."""
+    return {number.lstrip("0") for source in sources for number in TEST.findall(source)}
 
 
 def find_problems(listed: list[str], tested: set[str]) -> list[str]:
