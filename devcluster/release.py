@@ -102,6 +102,6 @@ def explain(layout: Layout) -> str:
     pods = run([*kubectl(layout), "get", "pods", "-o", "wide"], check=False).stdout
     events = run([*kubectl(layout), "get", "events", "--sort-by=.lastTimestamp"], check=False).stdout
     logs = run(
-        [*kubectl(layout), "logs", "--tail=20", "--all-containers", "deployment/chatstream"], check=False
+        [*kubectl(layout), "logs", "--tail=20", "--all-containers", "deployment/chatstream-operator"], check=False
     )
     return "\n".join([pods, *events.splitlines()[-10:], logs.stdout])
