@@ -5,8 +5,8 @@ import pathlib
 import ssl
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 
 CREDENTIALS = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEADLINE_SECONDS = 60.0
@@ -44,10 +44,11 @@ def main(
 ) -> int:
     """Print what was found; what is not yet so is asked again until `limit` seconds have passed."""
     deadline = time.monotonic() + limit
-    for name, check in (
-        ("ChatStreams", lambda: check_served(api, credentials)),
-        ("operator", lambda: check_ready(operator)),
-    ):
+    checks: dict[str, Callable[[], str]] = {
+        "ChatStreams": lambda: check_served(api, credentials),
+        "operator": lambda: check_ready(operator),
+    }
+    for name, check in checks.items():
         while True:
             try:
                 print(f"ok: {check()}", flush=True)
