@@ -101,7 +101,6 @@ def explain(layout: Layout) -> str:
     """Why the operator does not come up: its pods and the last events."""
     pods = run([*kubectl(layout), "get", "pods", "-o", "wide"], check=False).stdout
     events = run([*kubectl(layout), "get", "events", "--sort-by=.lastTimestamp"], check=False).stdout
-    logs = run(
-        [*kubectl(layout), "logs", "--tail=20", "--all-containers", "deployment/chatstream-operator"], check=False
-    )
+    operator = [*kubectl(layout), "logs", "--tail=20", "--selector=app.kubernetes.io/component=operator"]
+    logs = run(operator, check=False)
     return "\n".join([pods, *events.splitlines()[-10:], logs.stdout])

@@ -91,7 +91,7 @@ def product_steps(layout: Layout, port: int) -> list[Step]:
         *(image_step(layout, recipe, made) for recipe in images.RECIPES),
         Step("Chart (helm upgrade --install chatstream)", lambda: release.ensure(layout, made)),
         Step("examples/chatstream-demo.yaml", lambda: demo.ensure_applied(layout)),
-        Step("The demo is Ready", lambda: demo.wait_ready(layout)),
+        Step("The demo is Ready", lambda: demo.wait_ready(layout, made["server"].reference)),
         Step("Forwarder (TLS)", lambda: forwarder.ensure(layout, port=port, service=service)),
         Step("The way to the demo", lambda: chat.wait_served(port)),
     ]
