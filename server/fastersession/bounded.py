@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastersession.errors import StoreUnavailable
@@ -11,12 +11,31 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_running: set[asyncio.Task[Any]] = set()  # an event loop keeps only weak references
 
-async def bounded(work: Awaitable[T], seconds: float) -> T:
+
+async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The result of `work`, or TimeoutError after `seconds`.
+
+    In contrast to `asyncio.timeout` it does not wait until the cancelled work has cleaned up after itself: a
+    connection pool may take seconds for that when the other side is silent.
+    """
+    task = _start(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not done:
+        task.cancel()
+        raise TimeoutError
+    return task.result()
+
+
+async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
     """The result of `work`, or StoreUnavailable after `seconds`."""
     try:
-        async with asyncio.timeout(seconds):
-            return await work
+        return await within(work, seconds)
     except TimeoutError as error:
         raise StoreUnavailable(f"the session store did not answer within {seconds:g} s") from error
 
@@ -26,9 +45,7 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
 
     The cancelled caller does not wait: a cancel scope that cancels again and again would have it spin.
     """
-    task = asyncio.ensure_future(work)
-    _running.add(task)
-    task.add_done_callback(_running.discard)
+    task = _start(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -36,7 +53,17 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-_running: set[asyncio.Task[Any]] = set()  # an event loop keeps only weak references
+def _start(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    task = asyncio.get_running_loop().create_task(work)
+    _running.add(task)
+    task.add_done_callback(_finished)
+    return task
+
+
+def _finished(task: asyncio.Task[Any]) -> None:
+    _running.discard(task)
+    if not task.cancelled():
+        task.exception()  # retrieved, so that asyncio does not report those that nobody waits for any more
 
 
 def _log_failure(task: asyncio.Task[Any]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 
+from fastersession.bounded import bounded
 from fastersession.errors import SessionError
 from fastersession.store import SessionStore
 
@@ -45,8 +46,7 @@ class LeaseReturner:
 
     async def _try(self, id_: str, owner: str) -> bool:
         try:
-            async with asyncio.timeout(self._io_timeout):
-                await self._store.release(id_, owner)
-        except (SessionError, TimeoutError):
+            await bounded(self._store.release(id_, owner), self._io_timeout)
+        except SessionError:
             return False
         return True

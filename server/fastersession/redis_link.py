@@ -10,6 +10,7 @@ from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from fastersession.bounded import within
 from fastersession.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -32,8 +33,7 @@ class RedisLink:
         if self._closed:
             raise self._unavailable("the store is closed")
         try:
-            async with asyncio.timeout(self._io_timeout):
-                return await self._with_retries(attempt)
+            return await within(self._with_retries(attempt), self._io_timeout)
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {self._io_timeout:g} s") from error
         except RedisError as error:

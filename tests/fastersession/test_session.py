@@ -6,6 +6,7 @@ import pytest
 
 from fastersession import (
     InvalidSessionData,
+    Lease,
     LeaseHeld,
     Session,
     SessionError,
@@ -334,7 +335,6 @@ async def test_28d_a_save_that_fails_is_told_and_gives_the_lease_up() -> None:
     store.down = True
     with pytest.raises(StoreUnavailable, match="down for this test"):
         await turn.save()
-    await turn.release()  # raises nothing
     store.down = False
 
     async def is_free() -> bool:
@@ -345,6 +345,46 @@ async def test_28d_a_save_that_fails_is_told_and_gives_the_lease_up() -> None:
         return True
 
     await eventually(is_free)
+
+
+async def test_28y_a_release_that_fails_raises_nothing() -> None:
+    store = SpyStore()
+    turn = session(store, await stored(store, n=1))
+    await turn.load(lease_seconds=LEASE)
+    store.down = True
+    await turn.release()
+    await turn.release()
+
+
+async def test_17_1_one_acknowledged_release_is_not_believed() -> None:
+    """A store that was paused may take the lease only after it has given it back."""
+    store = SpyStore()
+    LeaseReturner(store, 2.0).give_back("s", "late")
+
+    async def is_acknowledged() -> bool:
+        return "release" in store.calls
+
+    await eventually(is_acknowledged)
+    await store.load("s", lease=Lease("late", LEASE))
+
+    async def is_free() -> bool:
+        try:
+            await store.load("s", lease=Lease("next", LEASE))
+        except LeaseHeld:
+            return False
+        return True
+
+    await eventually(is_free)
+
+
+async def test_27_8_a_shorter_absolute_time_counts_for_old_sessions_too() -> None:
+    store = SpyStore()
+    id_ = await stored(store, n=1)
+    store.clock.now += 500
+    context = SessionContext(store, LeaseReturner(store, 2.0), store.clock, 2.0, 1000.0, 400.0)
+    turn = Session(context, id_)
+    await turn.load()
+    assert turn.is_new
 
 
 async def test_28e_a_save_is_bounded() -> None:
