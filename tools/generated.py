@@ -1,8 +1,8 @@
 """Files made from others: `python -m tools.generated` writes them, `--check` only says which are stale.
 
 The chart's values come from values.schema.json, which holds each value's type, default and description:
-values.yaml and the table in docs/chart.md are made from it; and the chart's copy of the CRD from crds/, as a
-chart is packed alone.
+values.yaml and the table in docs/chart.md are made from it; the chart's copy of the CRD from crds/, as a
+chart is packed alone; docs/resource.md from the CRD and docs/settings.md from the server's settings.
 """
 
 from __future__ import annotations
@@ -12,29 +12,21 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from chatstream.settings import Settings
+from tools.reference import Row, build_resource_table, build_settings_table, build_table, describe_type
+
 ROOT = Path(__file__).resolve().parent.parent
 CHART = Path("charts/chatstream")
 CRD = "chatstreams.chatstream.dev.yaml"
-BEGIN, END = "<!-- values: generated -->\n", "<!-- values: end -->\n"
+BEGIN, END = "<!-- generated -->\n", "<!-- generated: end -->\n"
 WIDTH = 110
 
 Schema = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One value that a user can set."""
-
-    path: tuple[str, ...]
-    description: str
-    kind: str
-    default: Any
 
 
 def is_section(schema: Schema) -> bool:
@@ -42,23 +34,14 @@ def is_section(schema: Schema) -> bool:
     return "properties" in schema and "default" not in schema
 
 
-def iterate_values(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[Value]:
-    """Every value with a default, in the schema's order."""
+def iterate_values(schema: Schema, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Schema]]:
+    """The path and schema of every value with a default, in the schema's order."""
     for name, child in schema["properties"].items():
         here = (*path, name)
         if is_section(child):
             yield from iterate_values(child, here)
         elif "default" in child:
-            yield Value(here, child["description"], describe_type(child), child["default"])
-
-
-def describe_type(schema: Schema) -> str:
-    """The type in a reader's words: the choices, or the type with its bounds."""
-    if "enum" in schema:
-        return ", ".join(map(str, schema["enum"]))
-    words = {"minimum": "at least", "maximum": "at most"}
-    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
-    return ", ".join([str(schema["type"]), *bounds])
+            yield here, child
 
 
 def build_values_yaml(schema: Schema) -> str:
@@ -84,32 +67,36 @@ def _value_lines(schema: Schema, depth: int) -> Iterator[str]:
 
 
 def build_values_table(schema: Schema) -> str:
-    lines = ["| value | type | default | what it does |\n", "|---|---|---|---|\n"]
-    for value in iterate_values(schema):
-        default = json.dumps(value.default, ensure_ascii=False)
-        lines.append(f"| `{'.'.join(value.path)}` | {value.kind} | `{default}` | {value.description} |\n")
-    return "".join(lines)
+    return build_table("value", map(_row, *zip(*iterate_values(schema), strict=True)))
 
 
-def replace_between(text: str, begin: str, end: str, content: str) -> str:
-    """`text` with what stands between two marks replaced; ValueError where a mark is missing."""
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
+def _row(path: tuple[str, ...], value: Schema) -> Row:
+    default = json.dumps(value["default"], ensure_ascii=False)
+    return Row(".".join(path), describe_type(value), default, value["description"])
+
+
+def fill(text: str, content: str) -> str:
+    """`text` with what stands between the two marks replaced; ValueError where a mark is missing."""
+    before, found, rest = text.partition(BEGIN)
+    _, closed, after = rest.partition(END)
     if not (found and closed):
-        raise ValueError(f"the marks {begin.strip()} and {end.strip()} must both stand in the text")
-    return before + begin + content + end + after
+        raise ValueError(f"the marks {BEGIN.strip()} and {END.strip()} must both stand in the text")
+    return before + BEGIN + content + END + after
 
 
 def build_files(root: Path) -> dict[Path, str]:
     """What each generated file must hold, by its path below `root`."""
     schema = json.loads((root / CHART / "values.schema.json").read_text())
-    page = Path("docs/chart.md")
-    table = build_values_table(schema)
-    source = (root / "crds" / CRD).read_text()
+    crd = (root / "crds" / CRD).read_text()
+    tables = {
+        Path("docs/chart.md"): build_values_table(schema),
+        Path("docs/resource.md"): build_resource_table(yaml.safe_load(crd)),
+        Path("docs/settings.md"): build_settings_table(Settings),
+    }
     return {
         CHART / "values.yaml": build_values_yaml(schema),
-        page: replace_between((root / page).read_text(), BEGIN, END, table),
-        CHART / "files" / "crds" / CRD: f"# A copy of crds/{CRD}, made by `make generate`.\n{source}",
+        CHART / "files" / "crds" / CRD: f"# A copy of crds/{CRD}, made by `make generate`.\n{crd}",
+        **{page: fill((root / page).read_text(), table) for page, table in tables.items()},
     }
 
 

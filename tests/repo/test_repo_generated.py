@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +50,22 @@ def test_the_table_has_a_line_for_each_value() -> None:
 
 
 def test_only_what_stands_between_the_marks_is_replaced() -> None:
-    assert generated.replace_between("a<>old</>b", "<>", "</>", "new") == "a<>new</>b"
+    filled = generated.fill(f"a\n{generated.BEGIN}old\n{generated.END}b\n", "new\n")
+    assert filled == f"a\n{generated.BEGIN}new\n{generated.END}b\n"
 
 
-@pytest.mark.parametrize("text", ["no marks", "<>only one", "only the other</>"])
+@pytest.mark.parametrize("text", ["no marks", generated.BEGIN, generated.END])
 def test_missing_marks_are_a_fault(text: str) -> None:
     with pytest.raises(ValueError, match="must both stand"):
-        generated.replace_between(text, "<>", "</>", "new")
+        generated.fill(text, "new")
 
 
 def test_a_stale_or_missing_file_is_found(tmp_path: Path) -> None:
     for folder in ("crds", "docs", "charts/chatstream"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "crds" / generated.CRD).write_text("kind: X\n")
-    (tmp_path / "docs/chart.md").write_text(generated.BEGIN + generated.END)
+    shutil.copy(generated.ROOT / "crds" / generated.CRD, tmp_path / "crds")
+    for page in ("chart", "resource", "settings"):
+        (tmp_path / "docs" / f"{page}.md").write_text(generated.BEGIN + generated.END)
     (tmp_path / generated.CHART / "values.schema.json").write_text(json.dumps(SCHEMA))
-    stale = generated.find_stale(tmp_path)
-    assert [path.name for path in stale] == ["values.yaml", "chart.md", generated.CRD]
+    names = [path.name for path in generated.find_stale(tmp_path)]
+    assert names == ["values.yaml", generated.CRD, "chart.md", "resource.md", "settings.md"]
