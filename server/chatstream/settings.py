@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Seconds = Annotated[float, Field(gt=0)]
 CONFIG_VARIABLE = "CHATSTREAM_CONFIG"
 
 
@@ -68,7 +68,7 @@ class SessionSettings(Part):
     secret_keys: list[SecretStr] = []
     """The first signs, every one verifies; each of at least 16 bytes. There is no default."""
     idle_timeout: Seconds = 86_400
-    absolute_timeout: Annotated[float, Field(gt=0)] = 2_592_000
+    absolute_timeout: Seconds = 2_592_000
     cookie: CookieSettings = CookieSettings()
 
     @field_validator("secret_keys")

@@ -1,7 +1,6 @@
 """The command line: `chatstream serve | dev | demo-engine`."""
 
 import argparse
-import runpy
 import secrets
 import sys
 from collections.abc import Sequence
@@ -28,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 after an orderly end, 2 for a command line or settings that cannot be used."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == [DEMO_ENGINE]:
+        from chatstream.engines.demo.server import main as demo_engine  # not loaded for other commands
+
         return demo_engine(arguments[1:])
     options = build_parser().parse_args(arguments)
     try:
@@ -63,10 +64,3 @@ def dev_settings(port: int) -> Settings:
             secret_keys=[SecretStr(secrets.token_urlsafe(32))], cookie=CookieSettings(secure=False)
         ),
     )
-
-
-def demo_engine(arguments: Sequence[str]) -> int:
-    """The engine's own command line, as `python -m chatstream.engines.demo` has it."""
-    sys.argv = [f"chatstream {DEMO_ENGINE}", *arguments]
-    runpy.run_module("chatstream.engines.demo", run_name="__main__", alter_sys=False)
-    return 0

@@ -39,9 +39,10 @@ def build_service(
             "sessions.secret_keys is empty: set CHATSTREAM_SESSIONS__SECRET_KEYS to a JSON list of one key "
             "or more, each of 16 bytes or more; the first signs"
         )
-    store = store or build_store(settings.sessions)
-    chat_stream = build_chat_stream(settings, engine or build_engine(settings.engine))
-    monitor = EngineMonitor(chat_stream.engine, chat_stream.metrics.engine_up)
+    store = build_store(settings.sessions) if store is None else store
+    engine = build_engine(settings.engine) if engine is None else engine
+    chat_stream = build_chat_stream(settings, engine)
+    monitor = EngineMonitor(engine, chat_stream.metrics.engine_up)
     source = StatusSource(chat_stream, monitor, store, settings.sessions.store)
     return Service(chat_stream, build_public(settings, source), Starlette(routes=build_inner_routes(source)))
 

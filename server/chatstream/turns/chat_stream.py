@@ -17,6 +17,9 @@ from chatstream.turns.request import Body
 from chatstream.turns.response import HistoryOf, TurnResponse
 from chatstream.turns.services import Services
 
+LAST_WORDS = 10.0
+"""Seconds for turns that were ended by the drain to be saved and to call back."""
+
 
 class ChatStream:
     """Streams chat turns of one engine, a limited number at a time.
@@ -113,10 +116,7 @@ class ChatStream:
         if not await self._services.live.over(timeout):
             for turn in self._services.live:
                 turn.shut_down()
-            limits = self._services.limits
-            await self._services.live.over(
-                2 * limits.farewell_timeout + limits.keep_timeout + limits.callback_timeout
-            )
+            await self._services.live.over(LAST_WORDS)
 
     async def aclose(self) -> None:
         """Close the engine's connections."""

@@ -263,3 +263,7 @@ class Turn:
                     await self._reply.fail(problem_of(ending.error))
         except (TimeoutError, ClientGone):
             self._reply.abort()
+        except Exception:
+            # Whatever a server's `send` raises, the figures and the callback still have to follow.
+            log.exception("no farewell")
+            self._reply.abort()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -105,7 +105,13 @@ class Browser:
     async def __aexit__(self, *error: object) -> None:
         await self._session.close()
 
-    async def send(self, user_input: str | None = "hi", *, regenerate: bool = False, **headers: str) -> Chat:
+    async def send(
+        self,
+        user_input: str | None = "hi",
+        *,
+        regenerate: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Chat:
         """Send a turn; returns when the response has begun."""
         body = {"user_input": user_input, "regenerate": regenerate}
         return Chat(await self._session.post(f"{self._base}/chat_stream", json=body, headers=headers))
