@@ -144,7 +144,6 @@ class _Responder:
 
     async def _replace(self, error: SessionError) -> None:
         """Nothing was sent yet: answer with the error, and drop what the application still sends."""
-        logger.error("the request failed for its session: %s: %s", type(error).__name__, error)
         self._begin()
         self._replaced = True
         await answer(self._send, error)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import anyio
 import pytest
 
 from fastersession import StoreUnavailable
@@ -63,3 +64,18 @@ async def test_28_2_the_error_of_work_that_nobody_waits_for_is_logged(
         return "away" in caplog.text
 
     await eventually(is_logged)
+
+
+async def test_28_4_a_cancelled_scope_of_anyio_does_not_stop_it() -> None:
+    """Starlette runs streams in such scopes; they cancel every await again, the ones of a cleanup too."""
+    done = asyncio.Event()
+
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.set()
+
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await shielded(work())
+    async with asyncio.timeout(5):
+        await done.wait()

@@ -165,6 +165,13 @@ async def test_28w_a_closed_store_says_so(own_redis: RedisServer) -> None:
     assert "closed" in await fails(store, CALLS["ping"])
 
 
+@pytest.mark.parametrize(
+    "url", ["rediss://:secret@redis.example:6380/1", "unix:///run/redis.sock?password=secret"]
+)
+def test_28_3_urls_of_all_kinds_are_taken(url: str) -> None:
+    RedisStore.from_url(url)
+
+
 def test_28x_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="scheme"):
         RedisStore.from_url("http://localhost")
