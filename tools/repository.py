@@ -120,6 +120,14 @@ def _join(document: str, path: str) -> str:
     return "/".join(parts)
 
 
+def find_unlisted_pages(files: Files) -> Iterator[str]:
+    for name in files:
+        page = name.removeprefix("docs/")
+        is_page = page not in (name, "index.md") and page.endswith(".md")
+        if is_page and f"({page})" not in files["docs/index.md"]:
+            yield f"{name}: docs/index.md does not lead to it"
+
+
 def find_unknown_targets(files: Files) -> Iterator[str]:
     targets = set(TARGET.findall(files["Makefile"]))
     for name, text in _documents(files):
@@ -137,6 +145,7 @@ CHECKS: tuple[Check, ...] = (
     find_shadowing,
     find_unpinned,
     find_broken_links,
+    find_unlisted_pages,
     find_unknown_targets,
 )
 

@@ -104,6 +104,11 @@ def test_examples_in_a_document_are_not_links() -> None:
     assert list(repository.find_broken_links({"a.md": "```\n[a](gone.md)\n```\n"})) == []
 
 
+def test_a_page_that_the_index_forgets_is_found() -> None:
+    files = {"docs/index.md": "[a](a.md)", "docs/a.md": "", "docs/b.md": "", "README.md": ""}
+    assert list(repository.find_unlisted_pages(files)) == ["docs/b.md: docs/index.md does not lead to it"]
+
+
 def test_a_make_target_that_is_not_there_is_found() -> None:
     files = {
         "Makefile": "up: x\n\ttrue\n",
