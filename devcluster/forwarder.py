@@ -13,7 +13,7 @@ from devcluster.files import write_if_changed
 from devcluster.network import DNS_ADDRESS
 from devcluster.paths import CA_CERTIFICATE, Layout
 from devcluster.plane import DOMAIN
-from devcluster.processes import MARK, Daemon, Outcome, mark_of
+from devcluster.processes import Daemon, Outcome
 
 NAME = "forwarder"
 # Browsers refuse certificates that last longer; one that ends within a month is made anew.
@@ -28,8 +28,8 @@ def build_config(folder: Path, leaf: pki.Pair, *, port: int, service: str, ipv6:
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""daemon off;
-user root;
-worker_processes 1;
+# One process: a worker would outlive a master that was killed, and keep the port.
+master_process off;
 pid {folder}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}
@@ -90,20 +90,10 @@ def ensure(layout: Layout, *, port: int, service: str) -> Outcome:
     folder.mkdir(parents=True, exist_ok=True)
     config = layout.config / "nginx.conf"
     write_if_changed(config, build_config(folder, leaf, port=port, service=service, ipv6=has_ipv6()))
-    mark = f"env {MARK}={mark_of(layout, NAME)};"
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
     daemon = Daemon(
         NAME,
-        (
-            shutil.which("nginx") or "/usr/sbin/nginx",
-            "-p",
-            str(folder),
-            "-c",
-            str(config),
-            "-e",
-            "stderr",
-            "-g",
-            mark,
-        ),
+        (nginx, "-p", str(folder), "-c", str(config), "-e", "stderr"),
         healthy=lambda: probes.tcp_open("127.0.0.1", port),
         inputs=(config, leaf.certificate),
     )

@@ -6,6 +6,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 SECONDS = 2.0
 
@@ -33,6 +34,17 @@ def tcp_open(host: str, port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def unix_open(path: Path) -> bool:
+    """Whether something accepts connections on the socket file."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(SECONDS)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def free_port() -> int:

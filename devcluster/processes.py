@@ -201,14 +201,10 @@ def _read(layout: Layout, name: str) -> Process | None:
 def _mark(entry: Path) -> str:
     """The mark of the process at /proc/PID, or nothing."""
     try:
-        words = (entry / "environ").read_bytes().split(b"\0")
-        title = (entry / "cmdline").read_bytes()
+        variables = (entry / "environ").read_bytes().split(b"\0")
     except OSError:
         return ""
-    if title.startswith(b"nginx: master process"):
-        # nginx writes its title over its environment; the title holds its arguments, the mark among them.
-        words = title.replace(b";", b" ").split(b" ")
-    marks = [word for word in words if word.startswith(f"{MARK}=".encode())]
+    marks = [item for item in variables if item.startswith(f"{MARK}=".encode())]
     return marks[0].decode(errors="replace").partition("=")[2] if marks else ""
 
 

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from devcluster import containers, network, processes, state
+from devcluster import containers, network, probes, processes, state
 from devcluster.commands import run
 from devcluster.errors import DevclusterError
 from devcluster.paths import Layout
 
 KUBELET_DEFAULT = Path("/var/lib/kubelet")
 POD_LOG_LINKS = Path("/var/log/containers")
+SHIM_SOCKETS = Path("/run/containerd/s")
+STOPPED_LAST = ("containerd", "kube-apiserver", "etcd")
 GONE_SECONDS = 15.0
 
 
@@ -54,11 +56,16 @@ def leftovers(layout: Layout) -> list[str]:
 
 def _stop_daemons(layout: Layout) -> None:
     """The kubelet first, so that it restarts nothing; etcd and the API server last."""
-    last = ("containerd", "kube-apiserver", "etcd")
-    found = sorted(processes.marked(f"{layout.run}:"), key=lambda item: item[1].endswith(last))
-    for process, mark in found:
-        if process.pid not in containers.shims(layout):
-            processes.stop(process, seconds=5.0 if "kube" not in mark else 3.0)
+    found = sorted(processes.marked(f"{layout.run}:"), key=lambda item: _turn(item[1]))
+    shims = containers.shims(layout)
+    for process, _ in found:
+        if process.pid not in shims:
+            processes.stop(process, seconds=3.0)
+
+
+def _turn(mark: str) -> int:
+    name = mark.rpartition(":")[2]
+    return STOPPED_LAST.index(name) if name in STOPPED_LAST else (-2 if name == "kubelet" else -1)
 
 
 def _remove_cgroups() -> None:
@@ -100,14 +107,20 @@ def _remove_rules() -> None:
 
 def _remove_strays(layout: Layout) -> None:
     """What containerd and the kubelet leave outside their own folders, whatever they are told."""
-    for result in network.CNI_RESULTS.glob(f"{network.CNI_NETWORK}-*"):
-        result.unlink()
+    for result in network.CNI_RESULTS.glob("*"):
+        # The loopback network of each sandbox has a result too; it names the namespace, which is in our folder.
+        if str(layout.run) in result.read_text() or result.name.startswith(f"{network.CNI_NETWORK}-"):
+            result.unlink()
+    for socket in SHIM_SOCKETS.glob("*"):
+        if not probes.unix_open(socket):
+            socket.unlink()
     for link in POD_LOG_LINKS.glob("*"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.state):
             link.unlink()
     if KUBELET_DEFAULT.is_dir() and {path.name for path in KUBELET_DEFAULT.iterdir()} <= {"device-plugins"}:
         shutil.rmtree(KUBELET_DEFAULT)
-    for folder in (network.CNI_RESULTS, network.CNI_RESULTS.parent, POD_LOG_LINKS):
+    ours = (network.CNI_RESULTS, SHIM_SOCKETS, POD_LOG_LINKS)
+    for folder in (*ours, network.CNI_RESULTS.parent, SHIM_SOCKETS.parent):
         _rmdir(folder)
 
 
