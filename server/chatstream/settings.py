@@ -35,24 +35,31 @@ class EngineSettings(Part):
     type: Literal["tgi", "demo"] = "tgi"
     """`demo` generates in this process, without a model."""
     url: str = "http://127.0.0.1:3000"
+    """Where TGI answers, without a path."""
     api_key: SecretStr | None = None
     """Sent as a bearer token. null: none is sent."""
     connect_timeout: Seconds = 5
+    """For the connection to the engine."""
     first_token_timeout: Seconds = 120
+    """From the request to its first token."""
     idle_timeout: Seconds = 60
     """Longest silence between two tokens."""
 
 
 class ConcurrencySettings(Part):
     max_concurrent: Annotated[int, Field(ge=1)] = 2
+    """Generations at the same time."""
     max_queued: Annotated[int, Field(ge=0)] = 5
     """0: nobody waits."""
     queue_timeout: Seconds = 30
+    """Longest wait for a slot."""
 
 
 class CookieSettings(Part):
     secure: bool = True
+    """The cookie goes over https only. false: for plain http, in development."""
     same_site: Literal["lax", "strict", "none"] = "lax"
+    """With whose requests browsers send the cookie; none needs secure."""
 
     @model_validator(mode="after")
     def none_needs_secure(self) -> Self:
@@ -63,12 +70,17 @@ class CookieSettings(Part):
 
 class SessionSettings(Part):
     store: Literal["memory", "redis"] = "memory"
+    """memory is of this process alone and dies with it."""
     redis_url: str | None = None
+    """redis://, rediss:// or unix://; for store redis."""
     redis_password: SecretStr | None = None
+    """For a URL that holds none."""
     secret_keys: list[SecretStr] = []
     """The first signs, every one verifies; each of at least 16 bytes. There is no default."""
     idle_timeout: Seconds = 86_400
+    """How long a session lives without a request."""
     absolute_timeout: Seconds = 2_592_000
+    """How long a session lives however much it is used."""
     cookie: CookieSettings = CookieSettings()
 
     @field_validator("secret_keys")
@@ -88,16 +100,23 @@ class SessionSettings(Part):
 
 class ChatSettings(Part):
     system_prompt: str | None = None
+    """Stands before every conversation. null: none does."""
     template: Literal["chatml", "llama3", "plain"] = "chatml"
+    """How messages become a prompt: as the model was trained."""
     max_turns: Annotated[int, Field(ge=1)] = 50
     """Older turns are forgotten."""
     max_input_tokens: Annotated[int, Field(ge=1)] = 4096
+    """Of a prompt: older turns are left out of a longer one."""
     max_total_tokens: Annotated[int, Field(ge=2)] = 8192
+    """Of a prompt and its reply together."""
     max_new_tokens: Annotated[int, Field(ge=1)] = 1024
+    """Of a reply."""
     temperature: Annotated[float | None, Field(gt=0)] = None
     """null: the engine's default."""
     top_p: Annotated[float | None, Field(gt=0, le=1)] = None
+    """null: the engine's default."""
     stop: list[str] = []
+    """Strings that end a reply and are never shown, beside the template's own."""
 
     @model_validator(mode="after")
     def room_for_input(self) -> Self:
@@ -115,6 +134,7 @@ class LimitSettings(Part):
     """What no client and no part may exceed."""
 
     body_bytes: Annotated[int, Field(ge=1024)] = 65_536
+    """Of a request."""
     body_timeout: Seconds = 10
     """For the whole request body."""
     write_timeout: Seconds = 30
@@ -124,6 +144,7 @@ class LimitSettings(Part):
     keep_alive: Seconds = 10
     """Silence after which a comment is sent."""
     callback_timeout: Seconds = 10
+    """For the callback at a turn's end; it holds no slot."""
 
 
 class Settings(BaseSettings):
@@ -132,12 +153,15 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
+    """The address to listen on, of both ports."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8080
+    """For the clients. 0: any free one."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 9090
     """0: no metrics server."""
     trusted_proxies: list[str] = ["127.0.0.1"]
     """Addresses and networks whose X-Forwarded-Proto and -For are believed; ["*"] believes everyone."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lines below it are left out."""
     engine: EngineSettings = EngineSettings()
     concurrency: ConcurrencySettings = ConcurrencySettings()
     sessions: SessionSettings = SessionSettings()
