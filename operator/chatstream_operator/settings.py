@@ -16,13 +16,13 @@ class OperatorSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CHATSTREAM_OPERATOR_", frozen=True, extra="ignore")
 
-    server_image: str = Field(default="ghcr.io/chatstream/server:0.1.0", min_length=1)
+    server_image: str = Field(default="chatstream/server:0.1.0", min_length=1)
     """Image of the server, and of the engine of type Demo."""
 
-    tgi_image: str = Field(default="ghcr.io/huggingface/text-generation-inference:3.3.7", min_length=1)
+    tgi_image: str = Field(default="ghcr.io/huggingface/text-generation-inference:3.3.6", min_length=1)
     """Image of the engine of type TGI, where the resource names none."""
 
-    redis_image: str = Field(default="docker.io/library/redis:8", min_length=1)
+    redis_image: str = Field(default="docker.io/library/redis:8.0", min_length=1)
     """Image of the managed Redis: `redis-server` and `redis-cli` on its path, a user 999."""
 
     image_pull_policy: PullPolicy = "IfNotPresent"

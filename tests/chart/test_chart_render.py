@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 import yaml
 
+from chatstream_operator.settings import OperatorSettings
 from helm import ALL_OPTIONS, CHART, ROOT, Helm, Manifest, pick
 
 OPERATOR_IMAGE = "registry.example.com/chatstream/operator@sha256:" + "0" * 64
@@ -62,7 +63,7 @@ def test_the_operator_is_told_its_images_and_settings(default: Sequence[Manifest
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     assert environment(default) == {
         "CHATSTREAM_OPERATOR_SERVER_IMAGE": f"chatstream/server:{version}",
-        "CHATSTREAM_OPERATOR_TGI_IMAGE": "ghcr.io/huggingface/text-generation-inference:3.3.5",
+        "CHATSTREAM_OPERATOR_TGI_IMAGE": "ghcr.io/huggingface/text-generation-inference:3.3.6",
         "CHATSTREAM_OPERATOR_REDIS_IMAGE": "docker.io/library/redis:8.0",
         "CHATSTREAM_OPERATOR_IMAGE_PULL_POLICY": "IfNotPresent",
         "CHATSTREAM_OPERATOR_IMAGE_PULL_SECRETS": "[]",
@@ -72,6 +73,14 @@ def test_the_operator_is_told_its_images_and_settings(default: Sequence[Manifest
         "CHATSTREAM_OPERATOR_HEALTH_PORT": "8081",
         "CHATSTREAM_OPERATOR_METRICS_PORT": "9090",
     }
+
+
+def test_the_operator_alone_has_the_charts_default_images(default: Sequence[Manifest]) -> None:
+    """Run without the chart, the operator fills in the same images."""
+    told = environment(default)
+    fields = OperatorSettings.model_fields
+    for name in ("server_image", "tgi_image", "redis_image"):
+        assert told[f"CHATSTREAM_OPERATOR_{name.upper()}"] == fields[name].default
 
 
 def test_the_operator_is_told_its_pods_name(default: Sequence[Manifest]) -> None:
