@@ -1,7 +1,7 @@
 """The application as `chatstream serve` builds it: its HTTP surface and its metrics, which others rely on."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -173,6 +173,35 @@ async def test_28b_a_reply_whose_save_failed_arrives_with_a_warning() -> None:
         assert [event.data["code"] for event in chat.events if event.name == "warning"] == [
             "history_not_saved"
         ]
+
+
+async def test_28d_a_turn_reads_its_session_once_and_writes_it_once() -> None:
+    class Counting(MemoryStore):
+        operations: ClassVar[list[str]] = []
+
+        async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+            self.operations.append("load")
+            return await super().load(session_id, lease=lease)
+
+        async def save(self, *arguments: Any, **keywords: Any) -> int:  # noqa: ANN401 - passed on
+            self.operations.append("save")
+            return await super().save(*arguments, **keywords)
+
+        async def release(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - passed on
+            self.operations.append("release")
+            await super().release(*arguments, **keywords)
+
+        async def touch(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - passed on
+            self.operations.append("touch")
+            await super().touch(*arguments, **keywords)
+
+    store = Counting()
+    service = build_service(demo_settings(), store=store)
+    async with serving(service.public) as base, Browser(base) as browser:
+        await browser.turn("[[tokens=2]]")
+        assert store.operations == ["load", "save"]
+        await browser.turn("[[tokens=2]]")
+        assert store.operations == ["load", "save"] * 2
 
 
 async def test_28c_a_store_that_hangs_is_503_in_time() -> None:
