@@ -35,12 +35,12 @@ def build_metrics_app(registry: CollectorRegistry) -> web.Application:
 
 
 @asynccontextmanager
-async def serve(app: web.Application, port: int) -> AsyncIterator[int]:
-    """Serves while the context is open. Gives the port, which matters where 0 was asked for."""
+async def serve(app: web.Application, port: int, host: str | None = None) -> AsyncIterator[int]:
+    """Serves while the context is open, on all addresses unless one is named. Gives the port."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, port=port)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         yield runner.addresses[0][1]
     finally:

@@ -1,0 +1,123 @@
+"""The watches of the children: they fill the cache, say whom to reconcile, and miss nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from chatstream_operator.errors import Gone, Unavailable
+from chatstream_operator.handlers.pulse import Pulse
+from chatstream_operator.handlers.resync import Resync
+from chatstream_operator.handlers.watches import ChildWatch
+from chatstream_operator.kube.cache import ChildCache
+from chatstream_operator.kube.kinds import CHATSTREAM, SERVICE
+from chatstream_operator.kube.memory import MemoryKube
+from chatstream_operator.spec import Key
+from tests.operator.samples import children, raw_chatstream
+from tests.operator.waiting import until
+
+OWNER = ("team", "demo")
+
+
+class Scene:
+    """One watch on an API server in memory."""
+
+    def __init__(self) -> None:
+        self.kube = MemoryKube()
+        self.cache = ChildCache()
+        self.changed: list[tuple[str, str]] = []
+        self.pulse = Pulse(["services"], limit=60, clock=lambda: 0.0)
+        self.watch = ChildWatch(SERVICE, self.kube, self.cache, self.pulse, self.changed.append)
+
+    def put(self, name: str) -> dict[str, Any]:
+        service = children()["Service/demo"]
+        return self.kube.put({**service, "metadata": {**service["metadata"], "name": name}})
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        await until(condition, meanwhile=self.kube.nudge)
+
+    def knows(self, name: str) -> bool:
+        return self.cache.get(SERVICE, OWNER, name) is not None
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    one = Scene()
+    one.put("first")
+    task = asyncio.create_task(one.watch.run())
+    yield one
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_is_there_is_listed_and_told(scene: Scene) -> None:
+    await scene.until(lambda: scene.knows("first"))
+    assert scene.changed == [OWNER]
+    assert scene.pulse.is_ready()
+
+
+async def test_what_comes_changes_and_goes_is_told(scene: Scene) -> None:
+    await scene.until(lambda: scene.knows("first"))
+    scene.put("second")
+    await scene.until(lambda: scene.knows("second"))
+    scene.kube.remove(SERVICE, "team", "first")
+    await scene.until(lambda: not scene.knows("first"))
+    assert len(scene.changed) == 3
+
+
+async def test_only_our_own_objects_are_asked_for(scene: Scene) -> None:
+    meta = {"name": "theirs", "namespace": "team", "labels": {"chatstream.dev/name": "demo"}}
+    scene.kube.put({"apiVersion": "v1", "kind": "Service", "metadata": meta})
+    scene.put("second")
+    await scene.until(lambda: scene.knows("second"))
+    assert not scene.knows("theirs")
+
+
+@pytest.mark.parametrize("error", [Gone("too old"), Unavailable("connection lost")])
+async def test_a_lost_watch_lists_anew_and_tells_what_vanished_meanwhile(
+    scene: Scene, error: Gone | Unavailable
+) -> None:
+    await scene.until(lambda: scene.knows("first"))
+    scene.kube.fail("watch", SERVICE, error)
+    await scene.until(lambda: scene.kube.requests.count(("list", "Service", "")) == 2)
+    scene.kube.remove(SERVICE, "team", "first")
+    await scene.until(lambda: not scene.knows("first"))
+    assert scene.changed.count(OWNER) >= 2
+
+
+async def test_a_list_that_fails_is_tried_again() -> None:
+    scene = Scene()
+    scene.put("first")
+    scene.kube.fail("list", SERVICE, Unavailable("503"))
+    task = asyncio.create_task(scene.watch.run())
+    await scene.until(lambda: scene.knows("first"))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_resync_tells_of_all_and_once_more_of_those_that_vanished() -> None:
+    kube, told = MemoryKube(), list[Key]()
+    pulse = Pulse(["chatstreams"], limit=60, clock=lambda: 0.0)
+    resync = Resync(kube, pulse, told.append, every=60)
+    kube.put(raw_chatstream(name="a"))
+    kube.put(raw_chatstream(name="b"))
+    await resync.once()
+    kube.remove(CHATSTREAM, "team", "a")
+    await resync.once()
+    await resync.once()
+    assert [key.name for key in told] == ["a", "b", "a", "b", "b"]
+    assert pulse.is_ready()
+
+
+async def test_a_resync_survives_an_api_server_that_is_away() -> None:
+    kube, told = MemoryKube(), list[Key]()
+    kube.put(raw_chatstream())
+    kube.fail("list", CHATSTREAM, Unavailable("503"))
+    pulse = Pulse(["chatstreams"], limit=60, clock=lambda: 0.0)
+    task = asyncio.create_task(Resync(kube, pulse, told.append, every=0.01).run())
+    await until(lambda: bool(told))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

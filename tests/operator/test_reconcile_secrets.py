@@ -1,0 +1,172 @@
+"""Secrets: made once, read back, never rewritten; and those of the user, looked for."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+
+import pytest
+
+from chatstream_operator.errors import Conflict, NameTaken
+from chatstream_operator.kube.kinds import DEPLOYMENT, SECRET
+from chatstream_operator.reconcile.secrets import checksum, new_secret
+from tests.operator.bench import Bench
+from tests.operator.samples import DEMO, KEY, TGI
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def decoded(bench: Bench, name: str) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in bench.get(SECRET, name)["data"].items()}
+
+
+def keys_checksum(bench: Bench) -> str:
+    found: str = bench.get(DEPLOYMENT, "demo")["spec"]["template"]["metadata"]["annotations"][
+        "chatstream.dev/keys-checksum"
+    ]
+    return found
+
+
+async def test_26_session_keys_are_32_random_bytes(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    keys = json.loads(decoded(bench, "demo-keys")["session-keys"])
+    assert [len(base64.urlsafe_b64decode(key + "=")) for key in keys] == [32]
+    assert len({new_secret() for _ in range(100)}) == 100
+
+
+async def test_every_resource_has_keys_of_its_own() -> None:
+    benches = [Bench(), Bench()]
+    for bench in benches:
+        bench.put()
+        await bench.settle()
+    assert decoded(benches[0], "demo-keys") != decoded(benches[1], "demo-keys")
+
+
+async def test_redis_password_is_in_its_configuration(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    secret = decoded(bench, "demo-redis")
+    assert f"requirepass {secret['password']}\n" in secret["redis.conf"]
+
+
+async def test_a_secret_is_never_rewritten(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    bench.put({**DEMO, "replicas": 3, "chat": {"systemPrompt": "x"}})
+    await bench.settle()
+    assert bench.get(SECRET, "demo-keys") == before
+
+
+async def test_a_cache_that_is_behind_makes_no_second_secret(bench: Bench) -> None:
+    bench.put()
+    await bench.reconcile()
+    before = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    bench.cache.replace(SECRET, [])
+    await bench.reconciler.reconcile(KEY)
+    assert bench.get(SECRET, "demo-keys") == before
+
+
+async def test_a_race_for_the_name_is_read_back(bench: Bench) -> None:
+    """Between our look and our creating it, another of us has made it."""
+    bench.put()
+    await bench.settle()
+    made = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    bench.kube.remove(SECRET, KEY.namespace, "demo-keys")
+    bench.sync()
+    bench.kube.fail("create", SECRET, Conflict("already exists", status=409))
+    creating = bench.kube.create
+
+    async def create(obj: dict[str, object]) -> dict[str, object]:
+        if obj["kind"] == "Secret":
+            bench.kube.put(made)
+        return await creating(obj)
+
+    bench.kube.create = create  # type: ignore[method-assign]
+    await bench.reconciler.reconcile(KEY)
+    assert bench.get(SECRET, "demo-keys")["data"] == made["data"]
+
+
+async def test_a_secret_that_was_deleted_is_made_anew_and_rolls_the_pods(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = keys_checksum(bench)
+    bench.kube.remove(SECRET, KEY.namespace, "demo-keys")
+    await bench.settle()
+    assert keys_checksum(bench) != before
+
+
+async def test_keys_that_a_user_changed_stay_and_roll_the_pods(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = keys_checksum(bench)
+    changed = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    changed["data"]["session-keys"] = base64.b64encode(b'["new", "old"]').decode()
+    bench.kube.put(changed)
+    await bench.settle()
+    assert decoded(bench, "demo-keys")["session-keys"] == '["new", "old"]'
+    assert keys_checksum(bench) != before
+
+
+async def test_a_key_that_was_taken_out_is_made_anew_with_what_belongs_to_it(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    changed = copy.deepcopy(bench.get(SECRET, "demo-redis"))
+    del changed["data"]["redis.conf"]
+    bench.kube.put(changed)
+    await bench.settle()
+    secret = decoded(bench, "demo-redis")
+    assert f"requirepass {secret['password']}\n" in secret["redis.conf"]
+
+
+async def test_labels_that_were_taken_off_come_back_and_the_data_stays(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    stripped = copy.deepcopy(before)
+    stripped["metadata"]["labels"] = {}
+    bench.kube.put(stripped)
+    await bench.settle()
+    after = bench.get(SECRET, "demo-keys")
+    assert (after["data"], after["metadata"]["labels"]) == (before["data"], before["metadata"]["labels"])
+
+
+async def test_a_secret_of_one_that_was_deleted_before_waits_for_the_garbage_collector(bench: Bench) -> None:
+    old = {"kind": "ChatStream", "name": "demo", "uid": "old", "controller": True}
+    meta = {"name": "demo-keys", "namespace": KEY.namespace, "ownerReferences": [old]}
+    bench.kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {}})
+    bench.put()
+    with pytest.raises(NameTaken, match="belongs to ChatStream demo"):
+        await bench.reconcile()
+    bench.kube.remove(SECRET, KEY.namespace, "demo-keys")
+    await bench.settle()
+    assert bench.names(DEPLOYMENT) == ["demo"]
+
+
+def put_secret(bench: Bench, name: str, **data: str) -> None:
+    meta = {"name": name, "namespace": KEY.namespace}
+    bench.kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
+
+
+async def test_a_users_secret_that_is_missing_is_looked_for_again(bench: Bench) -> None:
+    bench.put({**TGI, "model": {"id": "x", "tokenSecretRef": {"name": "hf", "key": "token"}}})
+    assert await bench.reconcile() == 10.0
+    assert bench.condition("Ready")["reason"] == "SecretMissing"
+    assert "Secret hf" in bench.condition("Ready")["message"]
+    put_secret(bench, "hf", other="eA==")
+    assert await bench.reconcile() == 10.0
+    assert "has no key token" in bench.condition("Ready")["message"]
+    put_secret(bench, "hf", token="eA==")
+    assert await bench.reconcile() is None
+    assert bench.condition("Ready")["reason"] != "SecretMissing"
+
+
+def test_a_checksum_tells_contents_apart_and_not_their_order() -> None:
+    one = {"data": {"a": "eA==", "b": "eQ=="}}
+    assert checksum(one) == checksum({"data": {"b": "eQ==", "a": "eA=="}})
+    assert checksum(one) != checksum({"data": {"a": "eQ==", "b": "eA=="}})
