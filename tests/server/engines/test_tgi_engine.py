@@ -212,6 +212,7 @@ async def test_tokens_that_came_with_a_broken_event_are_delivered_first(
     raw = await raw_engine(HEAD + chunk(event("a") + event("b") + b"data: broken\n\n") + END)
     texts, error = await failure(make_engine(raw.url))
     assert (texts, type(error)) == (["a", "b"], EngineFailed)
+    assert error.detail.startswith("the engine sent what is no JSON: ")
 
 
 async def test_keep_alives_special_tokens_and_unfinished_characters(
