@@ -1,13 +1,16 @@
 """Turns over real sockets, with the demonstration engine in process."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
 
 import pytest
+from fastapi import Request, Response
 
 from chatstream import ChatStream
 from tests.server.support.apps import build_app, demo_chat_stream
 from tests.server.support.engine import FakeEngine, say
-from tests.server.support.live import Browser, connection, raw_request, serving, until
+from tests.server.support.live import PATIENCE, Browser, connection, raw_request, serving, until
 
 
 async def test_01a_a_turn_streams_with_only_the_session_middleware() -> None:
@@ -203,3 +206,50 @@ async def test_32b_it_starts_lazily_without_a_lifespan() -> None:
     app = build_app(chat_stream)  # which calls nothing at its start
     async with serving(app) as base, Browser(base) as browser:
         assert (await browser.turn("[[tokens=1]]")).names == ["done"]
+
+
+async def test_01d_behind_a_middleware_that_wraps_requests_and_responses() -> None:
+    chat_stream, engine = demo_chat_stream()
+    app = build_app(chat_stream)
+
+    @app.middleware("http")
+    async def pass_on(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        return await call_next(request)
+
+    async with serving(app) as base, Browser(base) as browser:
+        assert (await browser.turn("[[tokens=2]]")).names == ["done"]
+        chat = await browser.send("[[tokens=3]][[delay=60000]]")
+        await chat.read_until("message")
+        chat.leave()
+        await until(lambda: engine.stats.dropped == 1, "the engine's cancellation")
+        await until(lambda: chat_stream.load().processing == 0, "the slot")
+
+
+async def test_14i_after_a_storm_of_clients_that_go_nothing_is_held() -> None:
+    heard: list[str] = []
+    chat_stream, engine = demo_chat_stream(num_of_concurrent_executions=4, max_queue_size=50)
+    app = build_app(chat_stream, callback=lambda request, message: heard.append(message))
+    async with serving(app) as base:
+
+        async def visit(number: int) -> None:
+            async with connection(base) as (reader, writer):
+                writer.write(
+                    raw_request(b'{"user_input": "[[tokens=9]][[delay=20]][[prefill=%d]]"}' % number)
+                )
+                await asyncio.sleep(number % 17 / 50)
+                if number % 3 == 0:
+                    await reader.readuntil(b"\r\n\r\n")
+
+        await asyncio.gather(*(visit(number) for number in range(60)))
+        await chat_stream.drain(PATIENCE)
+    load = chat_stream.load()
+    assert (load.processing, load.waiting, load.limit) == (0, 0, 4)
+    assert (engine.stats.running, engine.stats.running_max) == (0, 4)
+    registry = chat_stream.metrics.registry
+    outcomes = {
+        sample.labels["outcome"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "chatstream_turns_total"
+    }
+    assert Counter(heard) == outcomes

@@ -62,8 +62,11 @@ class SessionHistory(History):
 
     async def save(self, prompt: ChatPrompt) -> None:
         self._session.get_session()[SESSION_KEY] = prompt
-        with self._measured("save"):
-            await self._session.save()
+        try:
+            with self._measured("save"):
+                await self._session.save()
+        except SessionError as error:
+            raise SessionStoreUnavailable(f"The session cannot be saved: {error}") from error
 
     async def release(self) -> None:
         await self._session.release()

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from chatstream.admission import Ticket
 from chatstream.errors import (
+    ChatStreamError,
     EngineTimeout,
     QueueTimeout,
     ReaderStalled,
@@ -215,9 +216,12 @@ class Turn:
         try:
             async with asyncio.timeout(self._limits.keep_timeout):
                 await (history.release() if prompt is None else history.save(prompt))
+        except ChatStreamError as error:
+            log.warning("history not kept", error=str(error))
+            return error
         except Exception as error:
             # A history may be anybody's code; what it raises must not cost the client its reply.
-            log.exception("history not kept", saving=prompt is not None)
+            log.exception("history not kept")
             return error
         return None
 
