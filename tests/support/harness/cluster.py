@@ -86,7 +86,21 @@ class Chat:
         outcome = await kube.run(*wait, f"--timeout={within:g}s", limit=within + 10)
         status = json.dumps((await self.resource()).get("status"), indent=1) if outcome.code else ""
         assert outcome.code == 0, f"{self.name} is not Ready: {outcome.stderr}{status}"
+        await self._reachable()
         return self
+
+    async def _reachable(self) -> None:
+        """kube-proxy writes its rules a moment after the pods are ready, at most once a second."""
+        url = await self.url()
+
+        async def answers() -> bool:
+            try:
+                await self.cluster.text(f"{url}/healthz")
+            except OSError:
+                return False
+            return True
+
+        await eventually(answers, bool, what=f"{url} answers", within=10)
 
     async def pods(self, component: str = "server") -> list[Pod]:
         """Its pods in the order of their names, those that leave included."""

@@ -40,7 +40,7 @@ async def namespace(namespaces: Namespaces, request: pytest.FixtureRequest) -> A
     topic = request.path.stem.removeprefix("test_").replace("_", "-")[:30]
     name = await namespaces.make(topic)
     yield name
-    await namespaces.drop(name)
+    await namespaces.empty(name)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
 """Namespaces of the tests' own: labelled, restricted, deleted afterwards and at the next start."""
 
+import asyncio
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.kube import Kube, Manifest
 from harness.waiting import eventually
@@ -17,32 +18,40 @@ def build_namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Namespaces:
-    """Makes namespaces and knows which of them are still to be deleted."""
+    """Makes namespaces and clears them away.
+
+    A namespace that is deleted while its pods still end is looked at again only after half of their longest
+    grace period, which is minutes: so first the ChatStreams go, then the pods end, and then the namespaces go.
+    """
 
     kube: Kube
-    made: set[str] = field(default_factory=set)
 
     async def make(self, topic: str) -> str:
         name = f"{PREFIX}{topic}-{secrets.token_hex(3)}"
         await self.kube("create", "-f", "-", stdin=json.dumps(build_namespace(name)))
-        self.made.add(name)
         return name
 
-    async def drop(self, name: str) -> None:
-        """Ask for the deletion; `gone` waits for it."""
-        self.made.discard(name)
-        await self.kube("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    async def empty(self, name: str) -> None:
+        """Ask for the end of all that runs in it, and do not wait."""
+        await self.kube("delete", "chatstreams", "--all", "-n", name, "--wait=false", "--ignore-not-found")
 
     async def left(self) -> list[str]:
         found = await self.kube.list("namespaces", "", OURS)
         return sorted(n for n in (item["metadata"]["name"] for item in found) if n.startswith(PREFIX))
 
-    async def clear(self, within: float = 120.0) -> None:
+    async def pods(self) -> list[str]:
+        """What still runs in our namespaces."""
+        found = [item["metadata"] for item in await self.kube.list("pods", "")]
+        return [f"{m['namespace']}/{m['name']}" for m in found if m["namespace"].startswith(PREFIX)]
+
+    async def clear(self, within: float = 180.0) -> None:
         """Delete what is there of ours, whoever made it, and wait until it is gone."""
-        for name in await self.left():
-            await self.drop(name)
-        await eventually(
-            self.left, lambda names: not names, what="the tests' namespaces are gone", within=within
-        )
+        names = await self.left()
+        await asyncio.gather(*(self.empty(name) for name in names))
+        await eventually(self.pods, lambda pods: not pods, what="the tests' pods have ended", within=within)
+        for name in names:
+            await self.kube("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+        gone = "the tests' namespaces are gone"
+        await eventually(self.left, lambda names: not names, what=gone, within=within)
