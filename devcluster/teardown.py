@@ -108,7 +108,7 @@ def _remove_rules() -> None:
 def _remove_strays(layout: Layout) -> None:
     """What containerd and the kubelet leave outside their own folders, whatever they are told."""
     for result in network.CNI_RESULTS.glob("*"):
-        # The loopback network of each sandbox has a result too; it names the namespace, which is in our folder.
+        # Each sandbox has a result for loopback too; that names the namespace, which lies in our folder.
         if str(layout.run) in result.read_text() or result.name.startswith(f"{network.CNI_NETWORK}-"):
             result.unlink()
     for socket in SHIM_SOCKETS.glob("*"):
