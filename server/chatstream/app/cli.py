@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from chatstream.app.factory import build_service
-from chatstream.app.logging import configure_logging
+from chatstream.app.log_output import configure_logging
 from chatstream.app.serve import run
 from chatstream.settings import (
     ConfigurationError,
