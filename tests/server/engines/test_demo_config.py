@@ -38,6 +38,12 @@ def test_the_environment_of_a_pod() -> None:
     assert (config.compute_type, config.script) == ("cpu", Path("/script.json"))
 
 
+@pytest.mark.parametrize("value", ["1", "true", "yes", "0", "off", ""])
+def test_switches_take_any_word_from_the_environment(value: str) -> None:
+    assert load_config([], {"TRUST_REMOTE_CODE": value, "JSON_OUTPUT": value}) == ServerConfig()
+    assert load_config(["--trust-remote-code", "-p", "80"], {}).port == 80
+
+
 def test_flags_win_over_the_environment() -> None:
     config = load_config(
         ["--port", "81", "--json-output", "--model-id=a/b"], {"PORT": "80", "MODEL_ID": "c/d"}
@@ -60,7 +66,7 @@ def test_flags_win_over_the_environment() -> None:
         ),
         ([], {"MAX_INPUT_TOKENS": "1", "MAX_INPUT_LENGTH": "1"}, "set only `max_input_tokens`"),
         ([], {"MAX_INPUT_TOKENS": "8", "MAX_TOTAL_TOKENS": "8"}, "`max_input_tokens` must be > 0 and <"),
-        ([], {"TRUST_REMOTE_CODE": "maybe"}, "value must be true or false"),
+        ([], {"SHARDED": "maybe"}, "possible values: true, false"),
     ],
 )
 def test_what_is_refused(

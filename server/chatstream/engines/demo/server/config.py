@@ -48,10 +48,15 @@ def _port(text: str) -> int:
     return value
 
 
-def _switch(text: str) -> bool:
+def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError("value must be true or false")
+        raise ValueError("possible values: true, false")
     return text == "true"
+
+
+def _switch(text: str) -> bool:
+    """A flag without a value; in the environment everything that does not say no turns it on."""
+    return text.lower() not in ("", "n", "no", "f", "false", "off", "0")
 
 
 # Every option of the launcher, by its environment name; the flag is the same word in kebab case.
@@ -59,7 +64,7 @@ OPTIONS: Final[Mapping[str, Callable[[str], Any]]] = {
     "MODEL_ID": str,
     "REVISION": str,
     "VALIDATION_WORKERS": _unsigned,
-    "SHARDED": _switch,
+    "SHARDED": _boolean,
     "NUM_SHARD": _unsigned,
     "QUANTIZE": str,
     "SPECULATE": _unsigned,
@@ -133,11 +138,11 @@ def _build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for name, kind in OPTIONS.items():
-        flag = _flag(name)
+        flags = ("-p", _flag(name)) if name == "PORT" else (_flag(name),)
         if kind is _switch:
-            parser.add_argument(flag, dest=name, nargs="?", const="true", metavar="true|false")
+            parser.add_argument(*flags, dest=name, action="store_const", const="true")
         else:
-            parser.add_argument(flag, dest=name, metavar=name)
+            parser.add_argument(*flags, dest=name, metavar=name)
     return parser
 
 
