@@ -39,7 +39,8 @@ if [ "$("$uv" --version 2>/dev/null | cut -d' ' -f2)" != "$wanted" ]; then
     say "installing uv $wanted into $cache/uv-venv"
     rm -rf "$cache/uv-venv"
     python3 -m venv "$cache/uv-venv"
-    "$cache/uv-venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r devcluster/tools/uv.txt
+    "$cache/uv-venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r devcluster/tools/uv.txt || { say "pip cannot install uv: is the package index reachable?"; exit 2; }
 fi
 
 export UV_PYTHON_DOWNLOADS=never UV_CACHE_DIR="${UV_CACHE_DIR:-$cache/uv}"

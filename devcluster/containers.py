@@ -30,6 +30,11 @@ def root(layout: Layout) -> Path:
     return layout.state / "containerd"
 
 
+def tasks(layout: Layout) -> Path:
+    """What containerd needs to take up running containers; gone when the run folder was emptied."""
+    return state(layout) / "io.containerd.runtime.v2.task" / NAMESPACE
+
+
 def config_file(layout: Layout) -> Path:
     return layout.config / "containerd.toml"
 
@@ -75,7 +80,7 @@ def answers(layout: Layout) -> bool:
 
 
 def ensure(layout: Layout, pause_image: str) -> Outcome:
-    """containerd running. If it had died, the remains of all its containers are swept away first."""
+    """containerd running. It takes up containers that still run; where it cannot, remains are swept away."""
     write_if_changed(config_file(layout), build_config(layout, pause_image))
     daemon = Daemon(
         NAME,
@@ -87,7 +92,8 @@ def ensure(layout: Layout, pause_image: str) -> Outcome:
     if running is None or not _answers_soon(layout):
         if running is not None:
             processes.stop(running)
-        sweep(layout)
+        if not (tasks(layout).is_dir() and socket(layout).exists() and shims(layout)):
+            sweep(layout)
     return processes.ensure(layout, daemon)
 
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from devcluster import golang, paths
 from devcluster.commands import run
-from devcluster.errors import DevclusterError
+from devcluster.errors import CannotContinue, CommandFailed, DevclusterError
 
 BUILD_SECONDS = 3600.0
+# How `go build` complains when it cannot reach the module proxy.
+NO_NETWORK = re.compile(r"dial tcp|no such host|proxyconnect|i/o timeout|connection refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +128,22 @@ def ensure(name: str) -> Path:
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}")
-        go: list[str | Path] = [golang.ensure(), "build", "-ldflags", ldflags(program), "-tags", program.tags]
-        run(
-            [*go, "-o", part, program.package],
-            cwd=program.source,
-            env=build_environment(paths.cache()),
-            timeout=BUILD_SECONDS,
-        )
+        try:
+            _build(program, part)
+        except CommandFailed as error:
+            if NO_NETWORK.search(error.output) is None:
+                raise
+            raise CannotContinue(
+                f"Go's modules cannot be downloaded (see GOPROXY): {error.output}"
+            ) from error
         part.replace(target)
     return target
+
+
+def _build(program: Program, target: Path) -> None:
+    go: list[str | Path] = [golang.ensure(), "build", "-ldflags", ldflags(program), "-tags", program.tags]
+    environment = build_environment(paths.cache())
+    run([*go, "-o", target, program.package], cwd=program.source, env=environment, timeout=BUILD_SECONDS)
 
 
 def link_all(folder: Path) -> None:
