@@ -23,7 +23,7 @@ class Namespaces:
     """Makes namespaces and clears them away.
 
     A namespace that is deleted while its pods still end is looked at again only after half of their longest
-    grace period, which is minutes: so first the ChatStreams go, then the pods end, and then the namespaces go.
+    grace period, which is minutes: first the ChatStreams go, then the pods end, then the namespaces go.
     """
 
     kube: Kube
