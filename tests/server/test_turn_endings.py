@@ -289,6 +289,38 @@ def test_a_client_that_leaves_during_the_save_gets_its_whole_reply_kept() -> Non
     run_virtual(main())
 
 
+def test_14j_a_slow_save_holds_no_slot_and_done_waits_for_it() -> None:
+    async def main() -> None:
+        world = World(trouble=lambda operation: 5.0 if operation == "save" else None)
+        client = world.client()
+        await asyncio.sleep(4)
+        assert world.busy == (0, 0)
+        assert (client.text, client.names) == ("Hello", [])
+        await client.over()
+        assert client.names == ["done"]
+        assert client.writes[-1][0] == pytest.approx(8)
+
+    run_virtual(main())
+
+
+def test_14k_a_second_cancellation_stops_neither_the_save_nor_the_callback() -> None:
+    async def main() -> None:
+        world = World(trouble=lambda operation: 5.0 if operation == "save" else None)
+        client = world.client()
+        assert client.task is not None
+        for _ in range(2):
+            await asyncio.sleep(1.5)
+            client.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client.over()
+        await asyncio.sleep(10)
+        assert world.history[-1] == ("assistant", "Hel", True)
+        assert world.heard == [("unknown_error_occurred", "cancelled")]
+        world.assert_at_rest()
+
+    run_virtual(main())
+
+
 def test_18a_new_work_is_refused_while_draining_and_streams_finish() -> None:
     async def main() -> None:
         world = World(options={"num_of_concurrent_executions": 1})

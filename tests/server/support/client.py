@@ -15,6 +15,9 @@ from chatstream.turns.reply import ABORT_EXTENSION
 from tests.server.support.events import Event, names_of, parse_events, text_of
 
 
+Trouble = Callable[[str], float | None]
+
+
 class ScriptedClient:
     def __init__(self, body: object = None, *, whole: bool = True) -> None:
         """`body` is sent as JSON, bytes as they are; `whole=False` keeps its end back."""
@@ -125,14 +128,15 @@ class ScriptedClient:
 
 
 class MemoryHistory(History):
-    """A history without a session; `trouble` is called before each operation with its name and may raise."""
+    """A history without a session; `trouble` is called before each operation with its name: it may raise, or
+    tell how many seconds the operation takes."""
 
-    def __init__(self, kept: dict[str, Any], trouble: Callable[[str], None] | None = None) -> None:
+    def __init__(self, kept: dict[str, Any], trouble: Trouble | None = None) -> None:
         self._kept = kept
         self._trouble = trouble
 
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
-        self._operate("load")
+        await self._operate("load")
         self._kept["leases"] = self._kept.get("leases", 0) + 1
         stored = self._kept.get("prompt")
         assert isinstance(stored, ChatPrompt | None)
@@ -140,13 +144,12 @@ class MemoryHistory(History):
 
     async def save(self, prompt: ChatPrompt) -> None:
         self._kept["leases"] -= 1
-        self._operate("save")
+        await self._operate("save")
         self._kept["prompt"] = prompt
 
     async def release(self) -> None:
         if self._kept.get("leases"):
             self._kept["leases"] -= 1
 
-    def _operate(self, name: str) -> None:
-        if self._trouble is not None:
-            self._trouble(name)
+    async def _operate(self, name: str) -> None:
+        await asyncio.sleep((self._trouble(name) if self._trouble else None) or 0)

@@ -1,7 +1,7 @@
 """A ChatStream with a fake engine and histories in memory, and what its callback heard."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from chatstream import ChatPrompt, ChatStream
 from chatstream.metrics import Metrics
 from chatstream.turns import History
-from tests.server.support.client import MemoryHistory, ScriptedClient
+from tests.server.support.client import MemoryHistory, ScriptedClient, Trouble
 from tests.server.support.engine import FakeEngine
 from tests.server.support.virtual import now
 
@@ -21,7 +21,7 @@ class World:
 
     engine: FakeEngine = field(default_factory=FakeEngine)
     options: dict[str, Any] = field(default_factory=dict)
-    trouble: Callable[[str], None] | None = None
+    trouble: Trouble | None = None
     kept: dict[str, Any] = field(default_factory=dict)
     heard: list[tuple[str, str | None]] = field(default_factory=list)
 
