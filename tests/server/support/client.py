@@ -14,7 +14,6 @@ from chatstream.turns.history import History
 from chatstream.turns.reply import ABORT_EXTENSION
 from tests.server.support.events import Event, names_of, parse_events, text_of
 
-
 Trouble = Callable[[str], float | None]
 
 
@@ -134,22 +133,26 @@ class MemoryHistory(History):
     def __init__(self, kept: dict[str, Any], trouble: Trouble | None = None) -> None:
         self._kept = kept
         self._trouble = trouble
+        self._holding = False
 
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
         await self._operate("load")
-        self._kept["leases"] = self._kept.get("leases", 0) + 1
+        self._hold(True)
         stored = self._kept.get("prompt")
         assert isinstance(stored, ChatPrompt | None)
         return stored
 
     async def save(self, prompt: ChatPrompt) -> None:
-        self._kept["leases"] -= 1
+        self._hold(False)
         await self._operate("save")
         self._kept["prompt"] = prompt
 
     async def release(self) -> None:
-        if self._kept.get("leases"):
-            self._kept["leases"] -= 1
+        self._hold(False)
+
+    def _hold(self, holding: bool) -> None:
+        self._kept["leases"] = self._kept.get("leases", 0) + holding - self._holding
+        self._holding = holding
 
     async def _operate(self, name: str) -> None:
         await asyncio.sleep((self._trouble(name) if self._trouble else None) or 0)
