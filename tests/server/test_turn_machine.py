@@ -98,7 +98,7 @@ async def live_through(plans: list[Visit]) -> None:
     )
     assert len(world.heard) == accepted
     refused = Counter(client.status for client in clients)[429]
-    assert len(clients) - refused - accepted <= sum(plan.deed == "leaves" for plan in plans)
+    assert len(clients) - refused - accepted <= sum(plan.deed in ("leaves", "dies") for plan in plans)
     assert world.engine.running_max <= 2
     assert all(stream.closed_at is not None for stream in world.engine.streams)
     assert world.chat_stream.load().limit == 2
