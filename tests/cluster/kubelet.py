@@ -1,0 +1,67 @@
+"""What a kubelet and a scheduler write, written by the test: nothing runs pods on this control plane."""
+
+from __future__ import annotations
+
+from tests.cluster.kubectl import Kubectl, Object, eventually
+
+NOW = "2026-01-01T00:00:00Z"
+
+
+def wait_for_pods(kubectl: Kubectl, namespace: str, component: str, count: int = 1) -> list[str]:
+    """Names of the pods that the controllers have made."""
+    selector = f"app.kubernetes.io/component={component}"
+
+    def look() -> list[str] | None:
+        items = kubectl.get("pods", "-n", namespace, "-l", selector)["items"]
+        alive = [one["metadata"]["name"] for one in items if "deletionTimestamp" not in one["metadata"]]
+        return alive if len(alive) == count else None
+
+    return eventually(look, f"{count} pods of {component}")
+
+
+def set_status(kubectl: Kubectl, namespace: str, pod: str, status: Object) -> None:
+    kubectl.patch("pod", pod, namespace, {"status": status}, "--subresource=status")
+
+
+def run_pod(kubectl: Kubectl, namespace: str, pod: str) -> None:
+    """As if all its containers ran and answered."""
+    spec = kubectl.get("pod", pod, "-n", namespace)["spec"]
+    status = {
+        "phase": "Running",
+        "conditions": [condition("PodScheduled"), condition("ContainersReady"), condition("Ready")],
+        "initContainerStatuses": [running(one) for one in spec.get("initContainers", ())],
+        "containerStatuses": [running(one) for one in spec["containers"]],
+    }
+    set_status(kubectl, namespace, pod, status)
+
+
+def run_all(kubectl: Kubectl, namespace: str, replicas: int = 1) -> None:
+    """Runs Redis and the servers of the one ChatStream in a namespace."""
+    for pod in wait_for_pods(kubectl, namespace, "redis"):
+        run_pod(kubectl, namespace, pod)
+    for pod in wait_for_pods(kubectl, namespace, "server", replicas):
+        run_pod(kubectl, namespace, pod)
+
+
+def condition(kind: str, status: str = "True", reason: str = "", message: str = "") -> Object:
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": NOW,
+    }
+
+
+def running(container: Object) -> Object:
+    state = {"running": {"startedAt": NOW}}
+    return {**described(container), "ready": True, "started": True, "restartCount": 0, "state": state}
+
+
+def waiting(container: Object, reason: str, message: str) -> Object:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {**described(container), "ready": False, "started": False, "restartCount": 0, "state": state}
+
+
+def described(container: Object) -> Object:
+    return {"name": container["name"], "image": container["image"], "imageID": ""}
