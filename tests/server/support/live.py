@@ -93,11 +93,12 @@ class Chat:
 
 
 class Browser:
-    """One browser: a cookie jar of its own."""
+    """One browser: a cookie jar of its own, unless it shares one."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, jar: aiohttp.CookieJar | None = None) -> None:
         self._base = base
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        jar = aiohttp.CookieJar(unsafe=True) if jar is None else jar
+        self._session = aiohttp.ClientSession(cookie_jar=jar)
 
     async def __aenter__(self) -> "Browser":
         return self
