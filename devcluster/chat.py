@@ -17,7 +17,7 @@ TURN_SECONDS = 60.0
 QUESTION = "Hello! What are you?"
 
 
-def wait_served(port: int, seconds: float = 30.0) -> str:
+def wait_served(port: int, seconds: float = 60.0) -> str:
     """Until the whole way through the forwarder is open."""
     context = ssl.create_default_context(cafile=str(CA_CERTIFICATE))
     deadline, said = time.monotonic() + seconds, ""

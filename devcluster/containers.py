@@ -26,6 +26,11 @@ def state(layout: Layout) -> Path:
     return layout.run / "containerd"
 
 
+def runc_root(layout: Layout) -> Path:
+    """Where runc notes what it runs."""
+    return layout.run / "runc"
+
+
 def root(layout: Layout) -> Path:
     return layout.state / "containerd"
 
@@ -57,6 +62,10 @@ sandbox_image = "{pause_image}"
 # Without CAP_SYS_RESOURCE (containers, small virtual machines) every sandbox would fail to start.
 restrict_oom_score_adj = true
 netns_mounts_under_state_dir = true
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+Root = "{runc_root(layout)}"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{CNI_BIN}"
 conf_dir = "{cni_folder(layout)}"
@@ -104,7 +113,8 @@ def sweep(layout: Layout) -> None:
     """
     end_containers(layout)
     unmount_under(layout.run)
-    shutil.rmtree(state(layout), ignore_errors=True)
+    for folder in (state(layout), runc_root(layout)):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_containers(layout: Layout, seconds: float = 10.0) -> None:

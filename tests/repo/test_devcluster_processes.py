@@ -108,16 +108,31 @@ def test_one_that_never_gets_healthy_is_told(layout: Layout) -> None:
         processes.ensure(layout, daemon)
 
 
+# Healthy once the program itself runs: before that, nobody has asked the kernel to end it with its parent.
+PARENT = """
+import os, signal, sys
+from pathlib import Path
+from devcluster import processes
+from devcluster.paths import Layout
+
+layout = Layout(Path(sys.argv[1]), Path(sys.argv[2]))
+
+def runs():
+    child = processes.find(layout, "child")
+    return child is not None and Path(f"/proc/{child.pid}/comm").read_text() == "sleep\\n"
+
+daemon = processes.Daemon("child", ("sleep", "60"), healthy=runs, dies_with_parent=True)
+processes.wait_healthy(layout, daemon, processes.start(layout, daemon))
+print("runs", flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_it_dies_with_its_parent_when_told_so(layout: Layout) -> None:
-    program = (
-        "import os, signal, sys; from pathlib import Path; from devcluster import processes;"
-        "from devcluster.paths import Layout; from devcluster.processes import Daemon;"
-        f"layout = Layout(Path({str(layout.state)!r}), Path({str(layout.run)!r}));"
-        "daemon = Daemon('child', ('sleep', '60'), healthy=lambda: True, dies_with_parent=True);"
-        "processes.ensure(layout, daemon); os.kill(os.getpid(), signal.SIGKILL)"
-    )
     repository = Path(processes.__file__).parent.parent
-    subprocess.run([sys.executable, "-c", program], cwd=repository, timeout=30, check=False)
+    argv = [sys.executable, "-c", PARENT, str(layout.state), str(layout.run)]
+    done = subprocess.run(argv, cwd=repository, timeout=30, check=False, capture_output=True, text=True)
+    assert done.stdout == "runs\n", done.stderr
     deadline = time.monotonic() + 10
     while processes.find(layout, "child") is not None:
         assert time.monotonic() < deadline
