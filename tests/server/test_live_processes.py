@@ -139,6 +139,19 @@ async def test_18f_at_the_end_of_the_drain_streams_end_with_a_frame(tmp_path: Pa
         assert (line["outcome"], line["cause"]) == ("unknown_error_occurred", "shutting_down")
 
 
+async def test_18g_a_second_signal_ends_the_streams_at_once(tmp_path: Path) -> None:
+    async with engine() as port, server(tmp_path, port, drain=300) as (process, base, _):
+        async with Browser(base) as browser:
+            chat = await browser.send("[[tokens=3]][[delay=60000]]")
+            await chat.read_until("message")
+            process.terminate()
+            await until(lambda: process.log("draining") is not None, "the drain")
+            process.terminate()
+            assert (await chat.read_until("error")).data["code"] == "shutting_down"
+            await chat.whole()
+        assert await process.exit_code() == 0
+
+
 async def test_an_idle_server_ends_at_once(tmp_path: Path) -> None:
     async with engine() as port, server(tmp_path, port) as (process, _, _):
         process.terminate()

@@ -34,9 +34,6 @@ class LiveTurns:
     def __iter__(self) -> Iterator[Stoppable]:
         return iter(tuple(self._turns))
 
-    def __len__(self) -> int:
-        return len(self._turns)
-
     def add(self, turn: Stoppable) -> None:
         self._turns.add(turn)
         self._idle.clear()
