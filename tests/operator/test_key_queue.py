@@ -51,6 +51,17 @@ def test_a_key_that_is_added_while_it_runs_runs_again_afterwards() -> None:
     assert one.pop(1.0) == "a"
 
 
+def test_an_old_time_of_a_key_that_runs_does_not_run_it_twice() -> None:
+    one = queue()
+    one.add("a", 5.0)
+    one.add("a", 1.0)
+    assert one.pop(1.0) == "a"
+    one.add("a", 5.0)
+    assert (one.pop(6.0), one.next_due()) == (None, None)
+    one.done("a", 6.0, failed=False)
+    assert one.pop(6.0) == "a"
+
+
 def test_one_that_runs_holds_up_no_other() -> None:
     one = queue()
     one.add("a", 0.0)

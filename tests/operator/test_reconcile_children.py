@@ -214,6 +214,17 @@ async def test_a_changed_setting_is_one_write_to_the_deployment(bench: Bench) ->
     assert applied == [("apply", "ConfigMap", "demo-config"), ("apply", "Deployment", "demo")]
 
 
+async def test_what_is_taken_out_of_the_spec_goes_by_one_apply(bench: Bench) -> None:
+    """All that is still wanted is there: only the hash tells that something was taken out."""
+    bench.put({"engine": {"type": "Demo", "env": [{"name": "DTYPE", "value": "float16"}]}})
+    await bench.settle()
+    bench.put()
+    await bench.reconcile()
+    assert [one for one in bench.kube.writes() if one[1] == "Deployment"] == [("apply", "Deployment", "demo")]
+    (engine,) = bench.get(DEPLOYMENT, "demo")["spec"]["template"]["spec"]["initContainers"]
+    assert "DTYPE" not in [variable["name"] for variable in engine["env"]]
+
+
 async def test_replicas_alone_roll_nothing(bench: Bench) -> None:
     bench.put()
     await bench.settle()

@@ -111,6 +111,18 @@ async def test_events_tell_of_changes_only(bench: Bench) -> None:
     assert bench.events() == [("Normal", "RedisNotReady"), ("Normal", "Available")]
 
 
+async def test_other_words_for_the_same_reason_are_no_event(bench: Bench) -> None:
+    bench.put(TGI)
+    await bench.settle()
+    redis(bench, ready=1)
+    for count in (1, 2, 3):
+        bench.seconds += 1
+        bench.kube.put(pending_pod(f"0/{count} nodes are available: {count} Insufficient nvidia.com/gpu."))
+        await bench.settle()
+        assert f"0/{count} nodes" in bench.condition("Ready")["message"]
+    assert bench.events().count(("Warning", "InsufficientGPU")) == 1
+
+
 async def test_a_redis_that_was_ready_and_is_away_is_a_warning(bench: Bench) -> None:
     await make_ready(bench)
     bench.seconds += 1
