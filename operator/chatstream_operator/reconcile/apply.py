@@ -9,7 +9,6 @@ import structlog
 from chatstream_operator.errors import ApplyFailed, Conflict, NameTaken, NotFound, Refused
 from chatstream_operator.kube import ChildCache, Kube, Object, Owner, kind_of
 from chatstream_operator.kube.kinds import CHILDREN, SECRET, STATEFULSET
-from chatstream_operator.manifests.names import HASH_ANNOTATION
 from chatstream_operator.manifests.plan import Manifest
 from chatstream_operator.reconcile.drift import foreign_paths, has_drifted, removal, with_hash
 from chatstream_operator.spec import ChatStream
@@ -113,11 +112,8 @@ def check_owner(live: Object, chatstream: ChatStream) -> None:
 
 
 def _needs_apply(manifest: Manifest, live: Object) -> bool:
-    if _is_going(live):
-        return False
-    annotations = live["metadata"].get("annotations") or {}
-    wanted = manifest["metadata"]["annotations"][HASH_ANNOTATION]
-    return annotations.get(HASH_ANNOTATION) != wanted or has_drifted(manifest, live)
+    """The manifest holds its own hash, so what was taken out of it shows as drift too."""
+    return not _is_going(live) and has_drifted(manifest, live)
 
 
 def _is_going(obj: Object) -> bool:
