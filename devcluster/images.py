@@ -27,6 +27,7 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 IGNORED = ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", "build", "dist")
 CERTIFICATES = Path("/etc/ssl/certs")
 BUILD_SECONDS = 1200.0
+KEPT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +118,20 @@ def find_mirror(sources: str) -> str:
 def ensure_base() -> str:
     """The base image in buildah's storage."""
     image = base()
-    if _stored(image):
+    if stored(image):
         return "already there"
     tarball = paths.cache() / "images" / f"base-{image.tag}.rootfs.tar"
     if not tarball.is_file():
         _debootstrap(tarball)
-    container = _buildah("from", "scratch").strip()
+    container = buildah("from", "scratch").strip()
     try:
-        _buildah("add", "--quiet", container, tarball, "/")
-        _buildah(
+        buildah("add", "--quiet", container, tarball, "/")
+        buildah(
             "config", "--env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", container
         )
-        _buildah("commit", "--quiet", container, image.reference)
+        buildah("commit", "--quiet", container, image.reference)
     finally:
-        _buildah("rm", container)
+        buildah("rm", container)
     return "built"
 
 
@@ -139,15 +140,15 @@ def ensure_pause() -> str:
     image = pause()
     if image.archive.is_file():
         return "already there"
-    container = _buildah("from", "scratch").strip()
+    container = buildah("from", "scratch").strip()
     try:
-        _buildah("copy", "--quiet", container, BUSYBOX, "/busybox")
-        _buildah(
+        buildah("copy", "--quiet", container, BUSYBOX, "/busybox")
+        buildah(
             "config", "--user", "65535:65535", "--entrypoint", '["/busybox", "sleep", "infinity"]', container
         )
-        _buildah("commit", "--quiet", container, image.reference)
+        buildah("commit", "--quiet", container, image.reference)
     finally:
-        _buildah("rm", container)
+        buildah("rm", container)
     _save(image)
     return "built"
 
@@ -157,12 +158,11 @@ def ensure(recipe: Recipe) -> tuple[Image, str]:
     image = of(recipe)
     if image.archive.is_file():
         return image, "already built"
-    _build(recipe, image)
+    build(recipe, image)
     if of(recipe) != image:
         # Somebody edited a source meanwhile, so what was built may be neither the old nor the new.
         return ensure(recipe)
     _save(image)
-    _forget_older(image)
     return image, "built"
 
 
@@ -174,9 +174,10 @@ def ensure_imported(layout: Layout, image: Image) -> str:
     return "imported"
 
 
-def _build(recipe: Recipe, image: Image) -> None:
+def build(recipe: Recipe, image: Image) -> None:
+    """The image in buildah's storage, on the base image, which must be there."""
     mounts = (f"{CERTIFICATES}:{CERTIFICATES}", f"{packageindex.write_settings(paths.cache())}:/etc/pip.conf")
-    _buildah(
+    buildah(
         *("build", "--quiet", "--layers", "--network", "host", "--isolation", "chroot"),
         *("--build-arg", f"BASE_IMAGE={base().reference}"),
         *(word for mount in mounts for word in ("--volume", f"{mount}:ro")),
@@ -199,8 +200,9 @@ def _debootstrap(tarball: Path) -> None:
     part.replace(tarball)
 
 
-def _stored(image: Image) -> bool:
-    argv = _buildah_argv("images", "--quiet", image.reference)
+def stored(image: Image) -> bool:
+    """Whether buildah's storage has it."""
+    argv = buildah_argv("images", "--quiet", image.reference)
     return run(argv, check=False).returncode == 0
 
 
@@ -208,22 +210,29 @@ def _save(image: Image) -> None:
     image.archive.parent.mkdir(parents=True, exist_ok=True)
     part = image.archive.with_name(f".{os.getpid()}.{image.archive.name}")
     part.unlink(missing_ok=True)
-    _buildah("push", "--quiet", image.reference, f"oci-archive:{part}:{image.reference}")
+    buildah("push", "--quiet", image.reference, f"oci-archive:{part}:{image.reference}")
     part.replace(image.archive)
 
 
-def _forget_older(image: Image) -> None:
-    """Archives of this image's earlier contents; three are kept, for going back and forth."""
+def forget_older(layout: Layout, image: Image) -> None:
+    """Earlier contents of this image, everywhere; three are kept, for going back and forth."""
     archives = sorted(image.archive.parent.glob(f"{image.name}-*.tar"), key=lambda path: path.stat().st_mtime)
-    for path in archives[:-3]:
+    for path in archives[:-KEPT]:
+        old = Image(image.name, path.stem.rpartition("-")[2])
+        containers.ctr(layout, "images", "remove", old.reference, check=False)
+        run(buildah_argv("rmi", old.reference), check=False)
         path.unlink()
 
 
-def _buildah(*arguments: str | Path) -> str:
-    return run(_buildah_argv(*arguments), timeout=BUILD_SECONDS).stdout
+def buildah(*arguments: str | Path) -> str:
+    """Run buildah on the storage in the cache; its output."""
+    # What it leaves there when it is killed lies in the cache too.
+    temporary = paths.cache() / "buildah" / "tmp"
+    temporary.mkdir(parents=True, exist_ok=True)
+    return run(buildah_argv(*arguments), env={"TMPDIR": str(temporary)}, timeout=BUILD_SECONDS).stdout
 
 
-def _buildah_argv(*arguments: str | Path) -> list[str | Path]:
+def buildah_argv(*arguments: str | Path) -> list[str | Path]:
     root = paths.cache() / "buildah"
     where: list[str | Path] = [
         "--root",

@@ -44,6 +44,7 @@ def ensure(layout: Layout, made: Mapping[str, Image]) -> str:
     wanted = fingerprint(values)
     if deployed(layout) == wanted:
         return "already there"
+    _forget_interrupted(layout)
     flags = ["--install", "--create-namespace", "--wait", "--timeout", f"{WAIT_SECONDS}s"]
     what = ["--values", str(file), "--description", wanted]
     try:
@@ -57,6 +58,16 @@ def ensure(layout: Layout, made: Mapping[str, Image]) -> str:
             "helm upgrade --install", error.code, f"{error.output}\n{explain(layout)}"
         ) from error
     return "installed"
+
+
+def _forget_interrupted(layout: Layout) -> None:
+    """helm refuses to go on where an earlier run of it was killed; forgetting that revision lets it."""
+    states = "owner=helm,status in (pending-install,pending-upgrade,pending-rollback)"
+    run(
+        [*kubectl(layout), "delete", "secrets", "--selector", f"{states},name={NAME}"],
+        check=False,
+        timeout=60,
+    )
 
 
 def fingerprint(values: dict[str, Any]) -> str:

@@ -78,7 +78,9 @@ def image_step(layout: Layout, recipe: Recipe, made: dict[str, Image]) -> Step:
     def act() -> str:
         image, built = images.ensure(recipe)
         made[recipe.name] = image
-        return f"{image.tag} {built}, {images.ensure_imported(layout, image)}"
+        imported = images.ensure_imported(layout, image)
+        images.forget_older(layout, image)
+        return f"{image.tag} {built}, {imported}"
 
     there = images.of(recipe).archive.is_file()
     return Step(f"Image {images.PREFIX}/{recipe.name}", act, 0.0 if there else IMAGE_SECONDS)
