@@ -1,24 +1,16 @@
-"""docs/resource.md from the CRD: `python -m tools.crd_reference` writes it; `--check` says if it is stale."""
+"""docs/resource.md from the CRD: every field of the resource, and every rule."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
-
-ROOT = Path(__file__).resolve().parent.parent
-CRD = ROOT / "crds" / "chatstreams.chatstream.dev.yaml"
-PAGE = ROOT / "docs" / "resource.md"
 HEAD = """\
 # The ChatStream resource
 
-Generated from `crds/chatstreams.chatstream.dev.yaml` by `python -m tools.crd_reference`: change that file.
+Generated from `crds/chatstreams.chatstream.dev.yaml` by `make generate`: change that file.
 `kubectl explain chatstream.spec` shows the same. The API server refuses what breaks a rule, with a message
 that names the field and the remedy.
 
@@ -89,20 +81,3 @@ def _messages(node: Node) -> Iterator[str]:
     yield from (rule["message"] for rule in node.get("x-kubernetes-validations", ()))
     for child in node.get("properties", {}).values():
         yield from _messages(child)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing; end with 1 where the page is stale"
-    )
-    page = build_page(yaml.safe_load(CRD.read_text()))
-    if not parser.parse_args().check:
-        PAGE.write_text(page)
-    elif not PAGE.is_file() or PAGE.read_text() != page:
-        print(f"{PAGE.relative_to(ROOT)}: stale, run: python -m tools.crd_reference")
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from chatstream.settings import Settings
-from tools.reference import Row, build_resource_table, build_settings_table, build_table, describe_type
+from tools.crd_reference import build_page
+from tools.reference import Row, build_settings_table, build_table, describe_type
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = Path("charts/chatstream")
@@ -90,12 +91,12 @@ def build_files(root: Path) -> dict[Path, str]:
     crd = (root / "crds" / CRD).read_text()
     tables = {
         Path("docs/chart.md"): build_values_table(schema),
-        Path("docs/resource.md"): build_resource_table(yaml.safe_load(crd)),
         Path("docs/settings.md"): build_settings_table(Settings),
     }
     return {
         CHART / "values.yaml": build_values_yaml(schema),
         CHART / "files" / "crds" / CRD: f"# A copy of crds/{CRD}, made by `make generate`.\n{crd}",
+        Path("docs/resource.md"): build_page(yaml.safe_load(crd)),
         **{page: fill((root / page).read_text(), table) for page, table in tables.items()},
     }
 

@@ -1,4 +1,4 @@
-"""The reference tables of docs/: every field of the resource, every setting of the server."""
+"""The reference tables of docs/: every value of the chart, every setting of the server."""
 
 from __future__ import annotations
 
@@ -42,35 +42,14 @@ def describe_type(schema: Schema) -> str:
     """The type in a reader's words: the choices, or the type with its bounds."""
     if "enum" in schema:
         return ", ".join("null" if choice is None else str(choice) for choice in schema["enum"])
-    # Structural schemas have exclusiveMinimum: true beside the minimum, JSON schemas the number itself.
-    minimum = "above" if schema.get("exclusiveMinimum") is True else "at least"
     words = {
-        "minimum": minimum,
+        "minimum": "at least",
         "exclusiveMinimum": "above",
         "maximum": "at most",
         "maxLength": "length at most",
     }
-    bounds = [f"{word} {schema[key]}" for key, word in words.items() if schema.get(key, True) is not True]
+    bounds = [f"{word} {schema[key]}" for key, word in words.items() if key in schema]
     return ", ".join([str(schema.get("type", "any")), *bounds])
-
-
-def iterate_fields(schema: Schema, path: str) -> Iterator[Row]:
-    """The fields of a structural schema, parents before children, lists with [] after their names."""
-    required = schema.get("required", [])
-    for name, child in schema.get("properties", {}).items():
-        here = f"{path}.{name}"
-        kind = describe_type(child) + (", required" if name in required else "")
-        default = json.dumps(child["default"], ensure_ascii=False) if "default" in child else ""
-        yield Row(here, kind, default, child["description"])
-        yield from iterate_fields(child, here)
-        yield from iterate_fields(child.get("items", {}), f"{here}[]")
-
-
-def build_resource_table(crd: Schema) -> str:
-    """What a user writes: the spec of the stored version."""
-    [version] = [version for version in crd["spec"]["versions"] if version["storage"]]
-    spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return build_table("field", iterate_fields(spec, "spec"))
 
 
 def field_notes(model: type[BaseModel]) -> dict[str, str]:

@@ -31,29 +31,12 @@ class Sample(BaseModel):
         ({"enum": ["a", None]}, "a, null"),
         ({"type": "integer", "minimum": 0, "maximum": 5}, "integer, at least 0, at most 5"),
         ({"type": "number", "exclusiveMinimum": 0}, "number, above 0"),
-        ({"type": "number", "minimum": 0, "exclusiveMinimum": True}, "number, above 0"),
         ({"type": "string", "maxLength": 9}, "string, length at most 9"),
         ({}, "any"),
     ],
 )
 def test_types_are_described_in_words(schema: dict[str, Any], words: str) -> None:
     assert reference.describe_type(schema) == words
-
-
-def test_fields_of_a_resource_with_lists_and_required_ones() -> None:
-    item = {"type": "object", "properties": {"name": {"type": "string", "description": "N."}}}
-    schema = {
-        "required": ["model"],
-        "properties": {
-            "model": {"type": "string", "description": "M."},
-            "env": {"type": "array", "description": "E.", "default": [], "items": item},
-        },
-    }
-    assert list(reference.iterate_fields(schema, "spec")) == [
-        Row("spec.model", "string, required", "", "M."),
-        Row("spec.env", "array", "[]", "E."),
-        Row("spec.env[].name", "string", "", "N."),
-    ]
 
 
 def test_settings_with_the_notes_under_them() -> None:
