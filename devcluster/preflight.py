@@ -96,10 +96,10 @@ def in_the_way(listeners: Iterable[Listener], wanted: Iterable[tuple[str, int]])
     return found
 
 
-def check_ports(demo_port: int) -> None:
-    """Nobody but this cluster listens where it will."""
+def check_ports(wanted: Iterable[tuple[str, int]], demo_port: int) -> None:
+    """Nobody but this cluster listens on the wanted addresses."""
     ours = {processes.session(process.pid) for process, _ in processes.marked(f"{paths.CLUSTER.run}:")}
-    for listener in in_the_way(_listeners(), needed(demo_port)):
+    for listener in in_the_way(_listeners(), wanted):
         pid = _owner(listener.inode)
         if pid is not None and processes.session(pid) in ours:
             continue
@@ -115,7 +115,7 @@ def check(demo_port: int, *, cold: bool) -> None:
         raise CannotContinue(f"PORT={demo_port} is no port; choose one from 1 to 65535.")
     check_space(paths.cache(), SPACE_COLD_GIB if cold else SPACE_WARM_GIB)
     check_space(paths.CLUSTER.state, SPACE_WARM_GIB)
-    check_ports(demo_port)
+    check_ports(needed(demo_port), demo_port)
 
 
 def _decode(address: str) -> str:

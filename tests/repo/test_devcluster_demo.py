@@ -10,12 +10,7 @@ from typing import Any
 
 import pytest
 
-from devcluster import (
-    demo,
-    forwarder,
-    network,
-    pki,
-)
+from devcluster import demo, forwarder, network, pki
 from devcluster.chat import print_events, read_events
 from devcluster.errors import DevclusterError
 from devcluster.progress import Progress, Step, describe_rest

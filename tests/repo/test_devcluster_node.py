@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 
-from devcluster import (
-    containers,
-    gpus,
-    network,
-    node,
-    storage,
-)
+from devcluster import containers, gpus, network, node, storage
 from devcluster.errors import CannotContinue
 from devcluster.paths import Layout
 from devcluster.plane import Plane

@@ -6,14 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devcluster import (
-    images,
-    packageindex,
-    paths,
-    pki,
-    programs,
-    release,
-)
+from devcluster import images, packageindex, paths, pki, programs, release
 from devcluster.errors import DevclusterError
 from devcluster.golang import parse_version
 from devcluster.images import Image

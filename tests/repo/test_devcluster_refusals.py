@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devcluster import (
-    packages,
-    preflight,
-)
+from devcluster import packages, paths, preflight
 from devcluster.errors import CannotContinue
 from devcluster.preflight import Listener
 
@@ -63,3 +62,40 @@ def test_any_nginx_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert packages.missing(everything - {"nginx-light"}) == []
     monkeypatch.setenv("PATH", os.devnull)
     assert packages.missing(everything - {"nginx-light"}) == ["nginx-light"]
+
+
+def test_a_port_in_use_names_its_user_and_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        said = rf"Port {port} is in use by \S+ \(pid {os.getpid()}\): choose another with `make up PORT=...`"
+        with pytest.raises(CannotContinue, match=said):
+            preflight.check_ports([("127.0.0.1", port)], port)
+        with pytest.raises(CannotContinue, match="stop it first"):
+            preflight.check_ports([("127.0.0.1", port)], port + 1)
+    preflight.check_ports([("127.0.0.1", port)], port)
+
+
+def run_command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "devcluster", *words],
+        cwd=paths.REPOSITORY,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_what_the_user_must_change_ends_with_2() -> None:
+    done = run_command("up", PORT="https")
+    assert done.returncode == 2
+    assert done.stderr == "\nCannot go on: PORT=https is no number.\n"
+
+
+def test_env_can_be_evaluated_by_a_shell() -> None:
+    lines = run_command("env").stdout.splitlines()
+    assert lines == [
+        f"export KUBECONFIG={paths.KUBECONFIG}",
+        f'export PATH={paths.CLUSTER.bin}:"$PATH"',
+    ]
