@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
-from chatstream_operator.handlers.watching import Patience, build_kopf_settings, build_registry
+import pytest
+
+from chatstream_operator.handlers.watching import (
+    Patience,
+    build_kopf_settings,
+    build_registry,
+    read_account,
+)
 from chatstream_operator.settings import OperatorSettings
 from chatstream_operator.spec import Key
 
@@ -41,3 +49,12 @@ async def test_each_event_names_a_key() -> None:
     (handler,) = build_registry(told.append)._watching.get_all_handlers()
     await handler.fn(namespace="team", name="demo")  # type: ignore[call-arg, misc]
     assert told == [Key("team", "demo")]
+
+
+@pytest.mark.parametrize(("host", "server"), [("10.96.0.1", "10.96.0.1:443"), ("fd00::1", "[fd00::1]:443")])
+def test_in_a_pod_it_uses_the_service_account_and_no_dns(tmp_path: Path, host: str, server: str) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    environ = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"}
+    account = read_account(environ, tmp_path)
+    assert (account.server, account.token) == (f"https://{server}", "secret")
+    assert account.ca_path == str(tmp_path / "ca.crt")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import kopf
 
 from chatstream_operator.settings import OperatorSettings
 from chatstream_operator.spec import Key
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet puts the token, anew before it expires; kopf logs in again when one is refused."""
 
 
 class Patience:
@@ -35,11 +39,21 @@ def build_registry(changed: Callable[[Key], None]) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     async def log_in(**kwargs: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 -- kopf's
-        in_pod = not os.environ.get("KUBECONFIG") and os.environ.get("KUBERNETES_SERVICE_HOST")
-        login = kopf.login_with_service_account if in_pod else kopf.login_with_kubeconfig
-        return login(**kwargs)
+        if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            return kopf.login_with_kubeconfig(**kwargs)
+        return await asyncio.to_thread(read_account, os.environ, ACCOUNT)
 
     return registry
+
+
+def read_account(environ: Mapping[str, str], folder: Path) -> kopf.ConnectionInfo:
+    """The pod's service account, and the API server by its address: kopf's own reader needs DNS."""
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
+    address = f"[{host}]" if ":" in host else host
+    token = (folder / "token").read_text().strip()
+    return kopf.ConnectionInfo(
+        server=f"https://{address}:{port}", ca_path=str(folder / "ca.crt"), token=token
+    )
 
 
 def build_kopf_settings(settings: OperatorSettings) -> kopf.OperatorSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from chatstream_operator.kube.kinds import Kind, Object
 
@@ -32,9 +32,6 @@ class ChildCache:
         """All objects of a kind and an owner, in the order of their names."""
         objects = self._objects[kind].get(owner, {})
         return [objects[name] for name in sorted(objects)]
-
-    def owners(self, kind: Kind) -> Iterator[Owner]:
-        return iter(list(self._objects[kind]))
 
     def replace(self, kind: Kind, objects: Iterable[Object]) -> set[Owner]:
         """Takes a whole listing for the truth. Gives the owners that had or have such objects."""

@@ -36,7 +36,6 @@ class PodView:
     name: str
     uid: str
     ip: str
-    phase: str
     ready: bool
     deleting: bool
     scheduled: bool | None
@@ -57,7 +56,6 @@ def read_pod(raw: Raw) -> PodView:
         name=raw["metadata"]["name"],
         uid=raw["metadata"].get("uid", ""),
         ip=status.get("podIP", ""),
-        phase=status.get("phase", ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
         deleting="deletionTimestamp" in raw["metadata"] or status.get("phase") in ENDED,
         scheduled=True if bound else (None if scheduled is None else scheduled["status"] == "True"),
