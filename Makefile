@@ -69,6 +69,10 @@ unit: $(STAMP) ## Unit tests (minutes at most; a real Redis, a real API server, 
 	@python3 -m tools.prerequisites unit
 	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo
 
+.PHONY: unit-image
+unit-image: ## Unit tests again, on the images' Python, inside the image
+	@python3 -m devcluster unit-image
+
 .PHONY: test-cluster
 test-cluster: $(STAMP) ## Against a real API server: the CRD, the operator, the chart
 	@python3 -m tools.prerequisites unit
@@ -85,8 +89,8 @@ test-browser: up ## On the cluster of `make up`, with a real chromium
 	@$(BIN)/pytest tests/browser
 
 .PHONY: test
-test: ## Everything that CI runs: check, unit, then all of the cluster's tests
-	@$(MAKE) --no-print-directory check unit test-cluster test-e2e test-browser
+test: ## Everything that CI runs: check, unit, unit-image, then all of the cluster's tests
+	@$(MAKE) --no-print-directory check unit unit-image test-cluster test-e2e test-browser
 
 ##@ Help
 
