@@ -24,7 +24,7 @@ class RedisLink:
     def __init__(self, pool: BlockingConnectionPool, *, io_timeout: float, retries: int) -> None:
         self.client: Redis = Redis.from_pool(pool)
         self._address = _address(pool.connection_kwargs)
-        self._io_timeout = io_timeout
+        self.io_timeout = io_timeout
         self._retries = retries
         self._closed = False
 
@@ -33,9 +33,9 @@ class RedisLink:
         if self._closed:
             raise self._unavailable("the store is closed")
         try:
-            return await within(self._with_retries(attempt), self._io_timeout)
+            return await within(self._with_retries(attempt), self.io_timeout)
         except TimeoutError as error:
-            raise self._unavailable(f"no answer within {self._io_timeout:g} s") from error
+            raise self._unavailable(f"no answer within {self.io_timeout:g} s") from error
         except RedisError as error:
             raise self._unavailable(describe(error)) from error
 

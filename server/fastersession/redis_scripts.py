@@ -4,12 +4,20 @@ A record is a hash: `record` (JSON), `version`, `accessed` (unix seconds), `writ
 A lease is a string, its owner, that ends by itself. Every script may be sent again after an answer was lost.
 """
 
-# KEYS record, lease. ARGV owner or "", lease ms. -> {"ok", record, version, accessed} | {"held", ms left}
+# KEYS record, lease. ARGV owner or "", lease ms, until when somebody waits for it (ms, 0: not known).
+# -> {"ok", record, version, accessed, now} | {"held", ms left, now} | {"late", now}
+# A Redis that was paused carries out what lies in its sockets although nobody waits for it any more: a lease
+# that is taken then would shut its session out.
 LOAD = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[1] ~= '' then
+  if tonumber(ARGV[3]) > 0 and now > tonumber(ARGV[3]) then
+    return {'late', now}
+  end
   local owner = redis.call('GET', KEYS[2])
   if owner and owner ~= ARGV[1] then
-    return {'held', redis.call('PTTL', KEYS[2])}
+    return {'held', redis.call('PTTL', KEYS[2]), now}
   end
   redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
   local left = redis.call('PTTL', KEYS[1])
@@ -18,7 +26,7 @@ if ARGV[1] ~= '' then
   end
 end
 local found = redis.call('HMGET', KEYS[1], 'record', 'version', 'accessed')
-return {'ok', found[1], found[2], found[3]}
+return {'ok', found[1], found[2], found[3], now}
 """
 
 # KEYS record, lease. ARGV record, accessed, ttl ms, expected version, owner or "", mark.

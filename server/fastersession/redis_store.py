@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import time
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
@@ -11,6 +12,7 @@ from redis.backoff import NoBackoff
 from fastersession import redis_scripts
 from fastersession.errors import LeaseHeld, VersionConflict
 from fastersession.records import Lease, StoredSession
+from fastersession.redis_clock import RedisClock
 from fastersession.redis_link import RedisLink
 
 _Args = list[str | int | float]
@@ -26,6 +28,7 @@ class RedisStore:
     def __init__(self, link: RedisLink, prefix: str) -> None:
         self._link = link
         self._prefix = prefix
+        self._clock = RedisClock()
         script = link.client.register_script
         self._load, self._save = script(redis_scripts.LOAD), script(redis_scripts.SAVE)
         self._touch, self._delete = script(redis_scripts.TOUCH), script(redis_scripts.DELETE)
@@ -67,10 +70,11 @@ class RedisStore:
     async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
         """See SessionStore.load."""
         args: _Args = ["", 0] if lease is None else [lease.owner, _milliseconds(lease.seconds)]
-        answer = await self._link.call(lambda _: self._load(self._keys(session_id), args))
+        latest = time.monotonic() + self._link.io_timeout
+        answer = await self._link.call(lambda _: self._timely(self._keys(session_id), args, latest))
         if answer[0] == b"held":
             raise LeaseHeld(max(0, answer[1]) / 1000)
-        record, version, accessed = answer[1:]
+        _, record, version, accessed = answer
         if record is None:
             return None
         return StoredSession.from_json(record, version=int(version)).touched(float(accessed))
@@ -117,6 +121,18 @@ class RedisStore:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._link.aclose()
+
+    async def _timely(self, keys: list[str], args: _Args, latest: float) -> list[Any]:
+        """LOAD's answer, without the time. After `latest` (monotonic seconds) no lease is taken."""
+        answer: list[Any]
+        for _ in range(2):
+            limit = self._clock.after(latest - time.monotonic())
+            *answer, now = await self._load(keys, [*args, limit])
+            self._clock.learn(now)
+            if answer[0] != b"late":
+                return answer
+            # Somebody does wait: Redis' clock was set, or it is another Redis. Its time is known now.
+        raise TimeoutError
 
     def _keys(self, session_id: str) -> list[str]:
         # The braces keep both keys of a session on one node of a cluster.

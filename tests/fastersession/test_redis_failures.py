@@ -80,6 +80,24 @@ async def test_28m_a_paused_redis_holds_nobody_up(
     await store.ping()
 
 
+async def test_28_4_a_lease_that_a_paused_redis_takes_too_late_shuts_nobody_out(
+    own_redis: RedisServer, store: RedisStore
+) -> None:
+    """The request for it lay in an open connection, and is carried out when nobody waits for it any more."""
+    await store.load("s")  # the connection is there, and Redis' time is known
+    own_redis.pause()
+    await fails(store, CALLS["lease"])
+    own_redis.resume()
+    assert await store.load("s", lease=Lease("owner-b", 30)) is None
+
+
+async def test_28_5_a_redis_whose_clock_was_set_gives_leases_all_the_same(store: RedisStore) -> None:
+    await store.load("s")
+    for wrong in (0, 2**52):
+        store._clock.learn(wrong)
+        assert await store.load("s", lease=A) is None
+
+
 async def test_28n_many_callers_of_a_paused_redis_all_end_in_time(own_redis: RedisServer) -> None:
     store = RedisStore.from_url(
         own_redis.url, password=own_redis.password, max_connections=3, io_timeout=IO_TIMEOUT
