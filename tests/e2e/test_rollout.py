@@ -81,9 +81,13 @@ async def assert_whole(streams: Sequence[Stream], seconds: int) -> None:
 
 
 async def has_the_new_prompt(chat: Chat, browsers: Browsers) -> None:
-    prompt = await browsers(await chat.url()).reply("[[echo]]")
-    assert NEW in prompt
-    assert OLD not in prompt
+    """kube-proxy forgets the old pods a moment after the API server does; until then they still answer."""
+    url = await chat.url()
+
+    async def prompt() -> str:
+        return await browsers(url).reply("[[echo]]")
+
+    await eventually(prompt, lambda text: NEW in text and OLD not in text, what="the new prompt", within=5)
 
 
 @pytest.mark.timeout(420)
