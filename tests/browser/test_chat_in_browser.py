@@ -47,7 +47,7 @@ async def test_three_turns_with_the_secure_cookie_that_no_script_sees(page: Page
     }
 
 
-async def test_19_another_browser_session_sees_nothing_of_it(
+async def test_19a_another_browser_session_sees_nothing_of_it(
     page: Page, chromium: Chromium, demo_url: str
 ) -> None:
     await reply(page, "My name is Grace [[tokens=3]]")
@@ -79,7 +79,7 @@ async def engine_idle(demo: Chat) -> tuple[Pod, EngineStats]:
 
 
 @pytest.mark.parametrize("how", ["turn.abort.abort()", "window.location.assign('/get_load')"])
-async def test_16_a_user_who_stops_or_goes_frees_the_engine(page: Page, demo: Chat, how: str) -> None:
+async def test_16a_a_user_who_stops_or_goes_frees_the_engine(page: Page, demo: Chat, how: str) -> None:
     pod, before = await engine_idle(demo)
     await page.evaluate(CLIENT)
     await page.evaluate("startTurn('[[tokens=900]] [[delay=100]]')")

@@ -33,7 +33,9 @@ def assert_refused(stream: Stream) -> None:
     assert int(stream.headers["retry-after"]) >= 1
 
 
-async def test_13_of_n_plus_q_plus_one_at_once_exactly_one_is_refused(chat: Chat, browsers: Browsers) -> None:
+async def test_13a_of_n_plus_q_plus_one_at_once_exactly_one_is_refused(
+    chat: Chat, browsers: Browsers
+) -> None:
     url = await chat.url()
     streams = [browsers(url).say(TURN) for _ in range(LIMIT + QUEUE + 1)]
     await asyncio.gather(*(stream.end() for stream in streams))
@@ -44,7 +46,7 @@ async def test_13_of_n_plus_q_plus_one_at_once_exactly_one_is_refused(chat: Chat
     assert (await chat.engine(await chat.pod())).running_max == LIMIT
 
 
-async def test_13_the_last_is_refused_at_once_while_the_places_are_taken(
+async def test_13b_the_last_is_refused_at_once_while_the_places_are_taken(
     chat: Chat, browsers: Browsers
 ) -> None:
     url, pod = await chat.url(), await chat.pod()
@@ -64,7 +66,7 @@ async def test_13_the_last_is_refused_at_once_while_the_places_are_taken(
     assert await taken() == (0, 0)
 
 
-async def test_13_what_was_refused_is_counted_and_takes_no_session(chat: Chat, browsers: Browsers) -> None:
+async def test_13c_what_was_refused_is_counted_and_takes_no_session(chat: Chat, browsers: Browsers) -> None:
     url, pod = await chat.url(), await chat.pod()
     before = (await chat.metrics(pod)).value("chatstream_rejected_total")
     streams = [browsers(url).say(TURN) for _ in range(LIMIT + QUEUE)]

@@ -85,7 +85,7 @@ async def is_refused_in_time(chat: Chat, browser: Browser) -> None:
     assert (await chat.load(pod))["processing"] == 0
 
 
-async def test_28_a_redis_that_hangs_is_503_in_time_and_the_history_is_whole_after_it(
+async def test_28a_a_redis_that_hangs_is_503_in_time_and_the_history_is_whole_after_it(
     chat: Chat, browsers: Browsers
 ) -> None:
     browser = browsers(await chat.url())
@@ -100,7 +100,7 @@ async def test_28_a_redis_that_hangs_is_503_in_time_and_the_history_is_whole_aft
     await goes_on(browser)
 
 
-async def test_28_a_reply_whose_save_fails_reaches_the_client_with_a_warning(
+async def test_28b_a_reply_whose_save_fails_reaches_the_client_with_a_warning(
     chat: Chat, browsers: Browsers
 ) -> None:
     browser = browsers(await chat.url())
@@ -117,7 +117,7 @@ async def test_28_a_reply_whose_save_fails_reaches_the_client_with_a_warning(
     assert [event.data["code"] for event in stream.named("warning")] == ["history_not_saved"]
 
 
-async def test_28_a_redis_that_is_killed_is_503_in_time_and_the_history_is_whole_after_it(
+async def test_28c_a_redis_that_is_killed_is_503_in_time_and_the_history_is_whole_after_it(
     chat: Chat, browsers: Browsers
 ) -> None:
     """Killed at each start until the kubelet backs off, so that it is truly away for a while."""
@@ -147,7 +147,7 @@ async def says_so_in_the_status(chat: Chat) -> None:
     assert "ended with 137" in seen["message"]
 
 
-async def test_28_the_history_is_whole_after_the_pod_of_redis_was_deleted(
+async def test_28d_the_history_is_whole_after_the_pod_of_redis_was_deleted(
     chat: Chat, browsers: Browsers
 ) -> None:
     browser, [pod] = browsers(await chat.url()), await chat.pods("redis")
