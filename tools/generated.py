@@ -2,7 +2,8 @@
 
 The chart's values come from values.schema.json, which holds each value's type, default and description:
 values.yaml and the table in docs/chart.md are made from it; the chart's copy of the CRD from crds/, as a
-chart is packed alone; docs/resource.md from the CRD and docs/settings.md from the server's settings.
+chart is packed alone; docs/resource.md from the CRD, docs/settings.md from the server's settings, and the table in
+docs/operator.md from the operator's.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 import yaml
 
 from chatstream.settings import Settings
+from chatstream_operator.settings import OperatorSettings
 from tools.crd_reference import build_page
-from tools.reference import Row, build_settings_table, build_table, describe_type
+from tools.reference import Row, build_environment_table, build_settings_table, build_table, describe_type
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = Path("charts/chatstream")
@@ -91,6 +93,7 @@ def build_files(root: Path) -> dict[Path, str]:
     crd = (root / "crds" / CRD).read_text()
     tables = {
         Path("docs/chart.md"): build_values_table(schema),
+        Path("docs/operator.md"): build_environment_table(OperatorSettings, "CHATSTREAM_OPERATOR_"),
         Path("docs/settings.md"): build_settings_table(Settings),
     }
     return {

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -79,3 +79,9 @@ def iterate_settings(model: type[BaseModel], path: str = "") -> Iterator[Row]:
 
 def build_settings_table(model: type[BaseModel]) -> str:
     return build_table("setting", iterate_settings(model))
+
+
+def build_environment_table(model: type[BaseModel], prefix: str) -> str:
+    """The same for settings that come by environment only."""
+    rows = iterate_settings(model)
+    return build_table("variable", (replace(row, name=f"{prefix}{row.name.upper()}") for row in rows))

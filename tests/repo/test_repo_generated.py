@@ -64,8 +64,8 @@ def test_a_stale_or_missing_file_is_found(tmp_path: Path) -> None:
     for folder in ("crds", "docs", "charts/chatstream"):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copy(generated.ROOT / "crds" / generated.CRD, tmp_path / "crds")
-    for page in ("chart", "settings"):
+    for page in ("chart", "operator", "settings"):
         (tmp_path / "docs" / f"{page}.md").write_text(generated.BEGIN + generated.END)
     (tmp_path / generated.CHART / "values.schema.json").write_text(json.dumps(SCHEMA))
     names = [path.name for path in generated.find_stale(tmp_path)]
-    assert names == ["values.yaml", generated.CRD, "resource.md", "chart.md", "settings.md"]
+    assert names == ["values.yaml", generated.CRD, "resource.md", "chart.md", "operator.md", "settings.md"]
