@@ -88,9 +88,13 @@ test-browser: up ## On the cluster of `make up`, with a real chromium
 	@python3 -m tools.prerequisites cluster
 	@$(BIN)/pytest tests/browser
 
+.PHONY: test-newcomer
+test-newcomer: $(STAMP) ## A newcomer's path from a fresh clone; repairs; ends with the cluster taken down
+	@$(BIN)/pytest tests/newcomer
+
 .PHONY: test
 test: ## Everything that CI runs: check, unit, unit-image, then all of the cluster's tests
-	@$(MAKE) --no-print-directory check unit unit-image test-cluster test-e2e test-browser
+	@$(MAKE) --no-print-directory check unit unit-image test-cluster test-e2e test-browser test-newcomer
 
 ##@ Help
 

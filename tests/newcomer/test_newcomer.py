@@ -1,75 +1,22 @@
-"""A newcomer's path: a fresh clone, `make up`, its words, a chat, `make down`, and nothing remains (item 9).
+"""A newcomer's path: a fresh clone, `make up`, its words, a chat, `make down`, and nothing remains.
 
 It takes the local cluster down, so it has a folder of its own and runs last.
 """
 
-import os
-import re
+import json
+import shutil
+import socket
 import subprocess
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PORT = os.environ.get("PORT", "8443")
-OURS = re.compile(r"chatstream-dev")
-NETWORK = re.compile(r"\b(?:cni\w*|KUBE-[\w-]+|kube-proxy|10\.244\.[\d.]+|10\.96\.[\d.]+)")
+from devcluster.network import BRIDGE
+from devcluster.paths import CLUSTER
+from make_up import PORT, ROOT, kill_all, kubectl, make, output, remains
 
-
-def make(folder: Path, target: str, limit: float) -> str:
-    """What `make target` prints; it must succeed within `limit` seconds."""
-    command = ["make", target, f"PORT={PORT}"]
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=limit,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
-def output(*command: str) -> str:
-    """Standard output; empty where the program is missing, since it then made nothing."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
-    except FileNotFoundError:
-        return ""
-
-
-def processes() -> list[str]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while it was looked at
-        if OURS.search(line):
-            found.append(line)
-    return found
-
-
-def remains() -> dict[str, list[str]]:
-    """Everything of the local cluster that is still there, by kind."""
-    rules = output("nft", "list", "ruleset") + output("iptables-save")
-    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    links = re.findall(r"^\d+: ((?:cni|veth|kube)[\w-]*)", output("ip", "-o", "link"), re.MULTILINE)
-    found = {
-        "processes": processes(),
-        "mounts": [line for line in mounts if OURS.search(line) or "/kubelet/" in line],
-        "interfaces": links,
-        "addresses": NETWORK.findall(output("ip", "-o", "address")),
-        "routes": NETWORK.findall(output("ip", "route")),
-        "rules": sorted(set(NETWORK.findall(rules))),
-        "network namespaces": re.findall(r"^cni-\S+", output("ip", "netns"), re.MULTILINE),
-        "sockets": [str(path) for path in Path("/run").glob("chatstream-dev/*")],
-        "device plugins": [str(path) for path in Path("/var/lib/kubelet").glob("device-plugins")],
-    }
-    return {kind: what for kind, what in found.items() if what}
+HELM = str(CLUSTER.bin / "helm")
 
 
 def curl_command(said: str) -> str:
@@ -79,23 +26,89 @@ def curl_command(said: str) -> str:
     return command[command.index("curl") :]
 
 
-@pytest.mark.timeout(1500)
-def test_a_fresh_clone_comes_up_says_how_to_use_it_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone in a clean folder, and a machine without the cluster; nothing of either is left."""
     make(ROOT, "down", 180)
     assert remains() == {}
-    clone = tmp_path / "chatstream"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True, timeout=60)
+    folder = tmp_path_factory.mktemp("newcomer") / "chatstream"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True, timeout=60)
+    return folder
+
+
+def chat(said: str) -> str:
+    """The answer to the command that `make up` printed."""
+    done = subprocess.run(
+        curl_command(said), shell=True, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def what_runs() -> dict[str, Any]:
+    """Everything that a run of `make up` with nothing to do must leave as it is."""
+    pods = json.loads(kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+    return {
+        "processes": {file.name: file.read_text() for file in (CLUSTER.run / "pids").iterdir()},
+        "pods": {
+            pod["metadata"]["uid"]: [status["restartCount"] for status in pod["status"]["containerStatuses"]]
+            for pod in pods
+            if "containerStatuses" in pod["status"]
+        },
+        "release": output(
+            str(CLUSTER.bin / "helm"), f"--kubeconfig={CLUSTER.kubeconfig}", "list", "--all-namespaces"
+        ),
+        "demo": json.loads(kubectl("get", "chatstream", "demo", "--output=json"))["metadata"]["generation"],
+        "links": output("ip", "-o", "-br", "link"),
+    }
+
+
+@pytest.mark.timeout(1500)
+def test_a_fresh_clone_comes_up_says_how_to_use_it_and_a_second_run_changes_nothing(clone: Path) -> None:
     said = make(clone, "up", 900)
     assert f"https://localhost:{PORT}" in said
     assert "/metrics" in said
     assert "make down" in said
-    answer = subprocess.run(
-        curl_command(said), shell=True, cwd=clone, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert "event: done" in answer.stdout
-    began = time.monotonic()
-    make(clone, "up", 120)
-    assert time.monotonic() - began < 60
+    assert "event: done" in chat(said)
+    before = what_runs()
+    make(clone, "up", 60)
+    assert what_runs() == before
+
+
+@pytest.mark.timeout(600)
+def test_what_was_killed_and_torn_apart_is_repaired(clone: Path) -> None:
+    said = make(clone, "up", 300)
+    chat(said)
+    kill_all()
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for mount in reversed([one for one in mounts if "chatstream-dev" in one]):
+        subprocess.run(["umount", "--lazy", mount], check=False, timeout=30)
+    for folder in (CLUSTER.run, CLUSTER.bin):
+        shutil.rmtree(folder)
+        folder.mkdir()
+    subprocess.run(["ip", "link", "delete", BRIDGE], check=False, timeout=30)
+    assert "event: done" in chat(make(clone, "up", 300))
+
+
+@pytest.mark.timeout(300)
+def test_a_port_in_use_is_named_with_the_remedy(clone: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            ["make", "up", f"PORT={port}"],
+            cwd=clone,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert refused.returncode != 0
+    assert f"Port {port} is in use by" in refused.stdout + refused.stderr
+    assert "make up PORT=" in refused.stdout + refused.stderr
+
+
+@pytest.mark.timeout(300)
+def test_down_leaves_nothing(clone: Path) -> None:
+    make(clone, "up", 300)
     make(clone, "down", 180)
     assert remains() == {}
