@@ -20,6 +20,7 @@ ChatStreamError
     ├── Draining                  draining 503                   new work while the server goes down
     ├── ShuttingDown              shutting_down 503              a running turn at the end of the drain
     ├── SessionStoreUnavailable   session_store_unavailable 503
+    ├── SessionDataInvalid        session_data_invalid 500         the stored conversation cannot be read
     ├── SessionMiddlewareMissing  session_middleware_missing 500
     ├── ReaderStalled             reader_stalled                 the client stopped reading; nobody is told
     ├── TurnTimeout               turn_timeout 504               longer than a turn may take
@@ -156,6 +157,10 @@ class SessionStoreUnavailable(TurnError):
     code, status = "session_store_unavailable", 503
 
 
+class SessionDataInvalid(TurnError):
+    code, status = "session_data_invalid", 500
+
+
 class SessionMiddlewareMissing(TurnError):
     code, status = "session_middleware_missing", 500
 
@@ -179,6 +184,13 @@ ENGINE_STATUS: dict[str, int] = {
     EngineFailed.code: 502,
     EngineTimeout.code: 504,
 }
+ENGINE_WORDS: dict[str, str] = {
+    EngineUnavailable.code: "The engine cannot be reached.",
+    EngineOverloaded.code: "The engine is at its own limit.",
+    EngineFailed.code: "The engine failed at this reply.",
+    EngineTimeout.code: "The engine was silent for too long.",
+}
+"""For clients: an engine error's own detail may name hosts. A refusal's is about the request, and shown."""
 RETRY_ENGINE = 5.0
 """Seconds until another try where the engine is away or full: nobody knows better."""
 
@@ -190,5 +202,5 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, EngineError):
         status = ENGINE_STATUS.get(error.code, 502)
         again = RETRY_ENGINE if status in (429, 503) else None
-        return Problem(error.code, status, error.detail, again)
+        return Problem(error.code, status, ENGINE_WORDS.get(error.code, error.detail), again)
     return Problem("internal_error", 500, "An error inside the server ended this turn; its log names it.")

@@ -11,6 +11,7 @@ from chatstream.errors import (
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
+    problem_of,
 )
 from tests.server.support.engine import End, Fail, FakeEngine, Hang, Pause, Step, say
 from tests.server.support.virtual import run_virtual
@@ -131,7 +132,10 @@ def test_06a_a_failure_before_the_first_byte_is_an_http_error(
     async def main() -> None:
         for world in (World(FakeEngine(opening=Fail(error))), World(speaking(Pause(1), Fail(error)))):
             client = await world.turn()
-            assert (client.status, client.json) == (status, {"error": code, "detail": error.detail})
+            assert (client.status, client.json) == (
+                status,
+                {"error": code, "detail": problem_of(error).detail},
+            )
             assert ("retry-after" in client.headers) == (status in (429, 503))
             assert world.heard == [("unknown_error_occurred", code)]
             assert world.history == []
@@ -145,7 +149,11 @@ def test_06b_a_failure_after_the_first_byte_is_an_error_event() -> None:
         world = World(speaking(say("half"), Pause(1), Fail(EngineFailed("broke"))))
         client = await world.turn()
         assert client.names == ["error"]
-        assert client.events[-1].data == {"code": "engine_failed", "detail": "broke", "status": 502}
+        assert client.events[-1].data == {
+            "code": "engine_failed",
+            "detail": "The engine failed at this reply.",
+            "status": 502,
+        }
         assert client.complete
         assert world.history == [("user", "hi", False), ("assistant", "half", True)]
         world.assert_at_rest()

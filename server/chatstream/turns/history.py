@@ -7,10 +7,18 @@ from time import perf_counter
 
 from starlette.requests import Request
 
-from chatstream.errors import SessionMiddlewareMissing, SessionStoreUnavailable, TurnInProgress
+from chatstream.errors import (
+    SessionDataInvalid,
+    SessionMiddlewareMissing,
+    SessionStoreUnavailable,
+    TurnInProgress,
+)
+from chatstream.logs import get_logger
 from chatstream.metrics import Metrics
 from chatstream.prompts import ChatPrompt
-from fastersession import LeaseHeld, Session, SessionError, register_type
+from fastersession import InvalidSessionData, LeaseHeld, Session, SessionError, register_type
+
+log = get_logger(__name__)
 
 SESSION_KEY = "chat_prompt"
 TRY_AGAIN = 5.0
@@ -27,7 +35,8 @@ class History(ABC):
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
         """The conversation so far, None for none; no other turn may load it until the end of this one.
 
-        Raises TurnInProgress where another one has it, SessionStoreUnavailable where nobody knows.
+        Raises TurnInProgress where another one has it, SessionStoreUnavailable where nobody knows,
+        SessionDataInvalid where it cannot be read.
         """
 
     @abstractmethod
@@ -55,10 +64,16 @@ class SessionHistory(History):
             raise TurnInProgress(
                 "Another turn of this session is running.", min(error.retry_after, TRY_AGAIN)
             ) from None
+        except InvalidSessionData as error:
+            raise _unreadable(str(error)) from error
         except SessionError as error:
-            raise SessionStoreUnavailable(f"The session cannot be loaded: {error}", TRY_AGAIN) from error
+            # The cause names hosts: it is for the log and for /status, not for clients.
+            log.warning("session not loaded", error=str(error))
+            raise SessionStoreUnavailable("The session store cannot be reached.", TRY_AGAIN) from error
         stored = self._session.get_session().get(SESSION_KEY)
-        return stored if isinstance(stored, ChatPrompt) else None
+        if not isinstance(stored, ChatPrompt | None):
+            raise _unreadable(f"{SESSION_KEY!r} holds a {type(stored).__name__}, not a ChatPrompt")
+        return stored
 
     async def save(self, prompt: ChatPrompt) -> None:
         self._session.get_session()[SESSION_KEY] = prompt
@@ -83,6 +98,12 @@ class SessionHistory(History):
             raise
         finally:
             self._metrics.session_store.labels(operation).observe(perf_counter() - started)
+
+
+def _unreadable(cause: str) -> SessionDataInvalid:
+    """What is stored stays as it is, for a release that can read it."""
+    log.error("session data cannot be read", error=cause)
+    return SessionDataInvalid("The conversation that is stored for this session cannot be read.")
 
 
 def session_history(request: Request, metrics: Metrics) -> History:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from chatstream.errors import ChatStreamError
+from chatstream.errors import ChatStreamError, EngineError
 from chatstream.logs import get_logger
 from chatstream.metrics import Metrics
 from chatstream.turns.generation import Generation
@@ -18,15 +18,16 @@ def record(turn: "Turn", ending: Ending, metrics: Metrics, now: float) -> None:
     """Count the turn; called once for each."""
     if not turn.accepted:
         if not ending.left:
-            refused(ending.cause or "unknown", metrics)
+            cause = str(ending.error) if isinstance(ending.error, EngineError) else None
+            refused(ending.cause or "unknown", metrics, cause)
         return
     _count(turn, ending, metrics, now)
     _log(turn, ending, now)
 
 
-def refused(reason: str, metrics: Metrics) -> None:
+def refused(reason: str, metrics: Metrics, detail: str | None = None) -> None:
     metrics.rejected.labels(reason).inc()
-    log.info("request refused", reason=reason)
+    log.info("request refused", reason=reason, detail=detail)
 
 
 def _count(turn: "Turn", ending: Ending, metrics: Metrics, now: float) -> None:
