@@ -2,8 +2,8 @@
 
 The chart's values come from values.schema.json, which holds each value's type, default and description:
 values.yaml and the table in docs/chart.md are made from it; the chart's copy of the CRD from crds/, as a
-chart is packed alone; docs/resource.md from the CRD, docs/settings.md from the server's settings, and the table in
-docs/operator.md from the operator's.
+chart is packed alone; docs/resource.md from the CRD, docs/settings.md from the server's settings,
+and the table in docs/operator.md from the operator's.
 """
 
 from __future__ import annotations
