@@ -1,4 +1,4 @@
-"""What an error tells a client: never a host of ours; and a stored conversation that is none stays as it is."""
+"""An error tells a client no host of ours; and a stored conversation that is none stays as it is."""
 
 import pytest
 

@@ -1,12 +1,14 @@
 """However a turn ends: the slot, the engine, the history, the figures and the callback, each exactly once."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from chatstream.engines import Batch, GenerationRequest
 from chatstream.errors import EngineFailed
 from tests.server.support.client import ScriptedClient
-from tests.server.support.engine import End, Fail, FakeEngine, Hang, Pause, Step, say
+from tests.server.support.engine import End, Fail, FakeEngine, FakeStream, Hang, Pause, Step, say
 from tests.server.support.virtual import now, run_virtual, settle
 from tests.server.support.world import World
 
@@ -349,6 +351,42 @@ def test_18b_what_is_still_running_at_the_limit_ends_with_a_frame_saved_and_call
         assert world.history[-1] == ("assistant", "half", True)
         assert world.heard == [("unknown_error_occurred", "shutting_down")]
         assert now() == pytest.approx(21)
+        world.assert_at_rest()
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("counted", "outcome"), [(-5, "success"), (10**400, "success")])
+def test_09d_figures_that_cannot_be_counted_cost_no_callback(counted: int, outcome: str) -> None:
+    class Liar(FakeStream):
+        async def read(self) -> Batch:
+            batch = await super().read()
+            end = batch.end and replace(batch.end, generated_tokens=counted)
+            return replace(batch, end=end)
+
+    class LyingEngine(FakeEngine):
+        async def open(self, request: GenerationRequest) -> FakeStream:
+            stream = Liar(self, self.script(request))
+            self.streams.append(stream)
+            return stream
+
+    async def main() -> None:
+        world = World(LyingEngine())
+        client = await world.turn()
+        assert client.names == ["done"]
+        assert world.heard == [(outcome, None)]
+        world.assert_at_rest()
+
+    run_virtual(main())
+
+
+def test_14l_an_engine_that_never_stops_is_stopped() -> None:
+    async def main() -> None:
+        world = World(speaking(*[say("a", "b")] * 1000), {"max_new_tokens": 10})
+        client = await world.turn()
+        assert client.text == "ab" * 5
+        assert client.names == ["error"]
+        assert world.heard == [("unknown_error_occurred", "engine_failed")]
         world.assert_at_rest()
 
     run_virtual(main())

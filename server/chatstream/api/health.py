@@ -64,3 +64,6 @@ class EngineMonitor:
                 self.model_id = (await self._engine.info()).model_id
         except (EngineError, TimeoutError) as error:
             log.warning("engine does not tell its model", error=str(error))
+        except Exception:
+            # As above: without the monitor no pod becomes ready again.
+            log.exception("engine's model is not known")

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from chatstream.engines import Batch, EngineStream, GenerationEnd, GenerationRequest
+from chatstream.errors import EngineFailed
 from chatstream.framing import StopFilter, encode_deltas
 from chatstream.turns.options import ENGINE_STOPS
 from chatstream.turns.services import Services
@@ -78,6 +79,8 @@ class Generation:
                 if last is not None:
                     observe((now - last) / count)
                 last = now
+            if batch.end is None and self.tokens > self._services.options.max_new_tokens:
+                raise EngineFailed("the engine generates more tokens than it was asked for")
             shown = stops.feed(batch.texts)
             if batch.end is not None:
                 shown += self._rest(batch, stops)

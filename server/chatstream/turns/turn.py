@@ -247,12 +247,19 @@ class Turn:
             self._release()  # what an attempt opened while it was being cancelled
             await asyncio.wait((self._keep(),))
             await self._farewell(ending)
-            record(self, ending, self._services.metrics, self._clock())
+            self._record(ending)
             if self.accepted and self._exchange.callback is not None:
                 limit = self._limits.callback_timeout
                 await notify(self._exchange.callback, self._exchange.request, ending, limit)
         finally:
             self._services.live.discard(self)
+
+    def _record(self, ending: Ending) -> None:
+        try:
+            record(self, ending, self._services.metrics, self._clock())
+        except Exception:
+            # Figures that an engine made up, for instance; the callback still has to follow.
+            log.exception("turn not counted")
 
     async def _farewell(self, ending: Ending) -> None:
         """The last bytes. A client that does not take them in time is cut off."""

@@ -396,7 +396,26 @@ async def test_info_and_token_count(
     assert tokenize.requests[0].endswith(b'{"inputs": "What is Deep Learning?"}')
 
 
-@pytest.mark.parametrize("body", [b"no json", b"{}", b'{"model_id":"m"}', b'"a"'])
+async def test_an_answer_without_end_costs_little_memory(
+    raw_engine: "RawEngineFactory", make_engine: MakeEngine
+) -> None:
+    endless = [chunk(b"[" * 1_000_000)] * 100
+    raw = await raw_engine(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", *endless, "hold")
+    with pytest.raises(EngineFailed, match="longer than"):
+        await make_engine(raw.url).info()
+    await asyncio.wait_for(raw.gone.wait(), 5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"no json",
+        b"{}",
+        b'{"model_id":"m"}',
+        b'"a"',
+        b'{"model_id":"m","max_input_tokens":1e999,"max_total_tokens":1}',
+    ],
+)
 async def test_info_and_token_count_that_are_garbage(
     body: bytes, raw_engine: "RawEngineFactory", make_engine: MakeEngine
 ) -> None:

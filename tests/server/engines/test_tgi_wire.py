@@ -74,7 +74,10 @@ def test_errors_in_a_stream(event: dict[str, object], kind: type[EngineError]) -
         (413, b"", EngineRejected, "the engine answered with status 413"),
         (424, b'{"error":"e","error_type":"generation"}', EngineFailed, "e"),
         (429, b"", EngineOverloaded, "the engine answered with status 429"),
-        (429, b'{"message":"slow down"}', EngineOverloaded, '{"message":"slow down"}'),
+        (429, b'{"message":"slow down"}', EngineOverloaded, "the engine answered with status 429"),
+        (422, b'{"detail":[{"input":"a user"}]}', EngineRejected, "the engine answered with status 422"),
+        (404, b"x" * 5000, EngineFailed, "x" * 300 + "…"),
+        (422, b'{"error":"%s"}' % (b"x" * 5000), EngineRejected, "x" * 300 + "…"),
         (500, b'{"error":"e","error_type":"incomplete_generation"}', EngineFailed, "e"),
         (502, b"<html>bad gateway</html>", EngineFailed, "<html>bad gateway</html>"),
         (503, b"", EngineUnavailable, "the engine answered with status 503"),
@@ -111,7 +114,19 @@ def test_the_end_with_and_without_details() -> None:
 
 
 @pytest.mark.parametrize(
-    "details", [5, [], {}, {"finish_reason": "length"}, {"finish_reason": "x", "generated_tokens": 1}]
+    "details",
+    [
+        5,
+        [],
+        {},
+        {"finish_reason": "length"},
+        {"finish_reason": "x", "generated_tokens": 1},
+        {"finish_reason": ["length"], "generated_tokens": 1},
+        {"finish_reason": "length", "generated_tokens": -1},
+        {"finish_reason": "length", "generated_tokens": 10**400},
+        {"finish_reason": "length", "generated_tokens": float("inf")},
+        {"finish_reason": "length", "generated_tokens": 1, "input_length": -1},
+    ],
 )
 def test_an_end_that_is_not_complete(details: object) -> None:
     with pytest.raises(EngineFailed):

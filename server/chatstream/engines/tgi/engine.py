@@ -14,6 +14,7 @@ from chatstream.errors import EngineError, EngineFailed, EngineTimeout, EngineUn
 _HEALTH_TIMEOUT = 2.0
 _ANSWER_TIMEOUT = 10.0  # of everything that generates nothing
 _ERROR_BODY = 64 * 1024
+_LONGEST_ANSWER = 32 * 1024 * 1024  # of /tokenize; some 100 bytes a token
 _STALE_CONNECTION_PAUSE = 0.05
 
 
@@ -75,8 +76,7 @@ class TGIEngine:
         """The whole body of an answer that generates nothing."""
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT):
-                response = await self._request(method, path, body)
-                return await response.read()
+                return await _whole(await self._request(method, path, body), path)
         except TimeoutError:
             raise EngineTimeout(
                 f"the engine did not answer {path} within {_ANSWER_TIMEOUT:g} seconds"
@@ -131,6 +131,18 @@ def _broken(error: aiohttp.ClientError) -> EngineError:
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return EngineFailed(f"the engine's answer is no HTTP: {detail}")
     return EngineUnavailable(f"the engine cannot be reached: {detail}")
+
+
+async def _whole(response: aiohttp.ClientResponse, path: str) -> bytes:
+    body = bytearray()
+    try:
+        while chunk := await response.content.readany():
+            body += chunk
+            if len(body) > _LONGEST_ANSWER:
+                raise EngineFailed(f"the engine's answer to {path} is longer than {_LONGEST_ANSWER} bytes")
+    finally:
+        response.release() if response.content.at_eof() else response.close()
+    return bytes(body)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> EngineError:

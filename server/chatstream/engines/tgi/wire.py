@@ -30,6 +30,8 @@ _BY_STATUS: Final[Mapping[int, type[EngineError]]] = {
     503: EngineUnavailable,
 }
 _FINISH_REASONS: Final = frozenset(get_args(FinishReason))
+_LONGEST_DETAIL = 300
+_MOST_TOKENS = 2**53
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -74,7 +76,12 @@ def event_error(event: Mapping[str, Any]) -> EngineError:
     """The error that an event without a token stands for."""
     if "error" not in event:
         return EngineFailed("the engine sent an event that has neither a token nor an error")
-    return _BY_TYPE.get(str(event.get("error_type")), EngineFailed)(str(event["error"]))
+    return _BY_TYPE.get(str(event.get("error_type")), EngineFailed)(_short(str(event["error"])))
+
+
+def _short(text: str) -> str:
+    """Enough to know the cause by: it goes into a line of the log, and into an answer."""
+    return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "…"
 
 
 def parse_end(event: Mapping[str, Any], tokens: int) -> GenerationEnd:
@@ -91,22 +98,26 @@ def parse_end(event: Mapping[str, Any], tokens: int) -> GenerationEnd:
             details.get("input_length"),
         )
         prompt_tokens = None if prompt is None else int(prompt)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise EngineFailed(f"the engine's details of its end are incomplete: {error}") from error
-    if reason not in _FINISH_REASONS:
-        raise EngineFailed(f"the engine ended for a reason that is not known: {reason}")
+    if not isinstance(reason, str) or reason not in _FINISH_REASONS:
+        raise EngineFailed(f"the engine ended for a reason that is not known: {_short(str(reason))}")
+    if not (0 <= generated <= _MOST_TOKENS and 0 <= (prompt_tokens or 0) <= _MOST_TOKENS):
+        raise EngineFailed("the engine's count of its tokens cannot be")
     return GenerationEnd(cast(FinishReason, reason), generated, prompt_tokens, text)
 
 
 def response_error(status: int, body: bytes) -> EngineError:
     """The error of an answer that is not 200. Its body may be JSON, plain text or nothing."""
-    text = body.decode(errors="replace").strip()
+    text = _short(body.decode(errors="replace").strip())
+    bare = f"the engine answered with status {status}"
     try:
         event = decode_event(body)
     except EngineFailed:
-        return _BY_STATUS.get(status, EngineFailed)(text or f"the engine answered with status {status}")
+        return _BY_STATUS.get(status, EngineFailed)(text or bare)
     known = _BY_TYPE.get(str(event.get("error_type"))) or _BY_STATUS.get(status, EngineFailed)
-    return known(str(event.get("error", text)))
+    # Objects of other servers may repeat the request, and with it what a user wrote.
+    return known(_short(str(event["error"])) if "error" in event else bare)
 
 
 def parse_info(body: bytes) -> EngineInfo:
@@ -122,7 +133,7 @@ def parse_info(body: bytes) -> EngineInfo:
             max_total_tokens=int(info["max_total_tokens"]),
             max_concurrent_requests=None if limit is None else int(limit),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise EngineFailed(f"the engine's /info lacks a field: {error}") from error
 
 
