@@ -176,11 +176,47 @@ async def test_redis_that_the_pods_lose_is_seen_at_the_next_resync_and_again_soo
     assert bench.condition("Ready")["status"] == "True"
     bench.seconds += 30
     assert await bench.reconcile() == 4.0
+    assert bench.condition("SessionsReady")["reason"] == "RedisNotReady"
+    for _ in range(2):
+        bench.seconds += 4
+        assert await bench.reconcile() == 4.0
     assert bench.condition("SessionsReady")["reason"] == "RedisUnreachable"
     assert "connection refused" in bench.condition("Ready")["message"]
     bench.prober.reachable = True
     bench.seconds += 4
     assert await bench.reconcile() is None
+    assert bench.condition("Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize("before", [0, 60])
+async def test_redis_that_just_came_up_gives_no_warning(bench: Bench, before: int) -> None:
+    """The server asked before Redis answered: that is no fault, however long Redis took."""
+    bench.put()
+    await bench.settle()
+    serve(bench)
+    redis(bench, ready=0)
+    bench.prober.reachable = False
+    await bench.settle()
+    bench.seconds += before
+    await bench.settle()
+    redis(bench, ready=1)
+    await bench.settle()
+    bench.seconds += 4
+    await bench.reconcile()
+    bench.prober.reachable = True
+    bench.seconds += 4
+    await bench.settle()
+    assert bench.events() == [("Normal", "RedisNotReady"), ("Normal", "Available")]
+
+
+async def test_when_redis_is_up_the_pods_are_asked_at_once(bench: Bench) -> None:
+    await make_ready(bench)
+    redis(bench, ready=0)
+    bench.prober.reachable = False
+    await bench.settle()
+    redis(bench, ready=1)
+    bench.prober.reachable = True
+    await bench.settle()
     assert bench.condition("Ready")["status"] == "True"
 
 

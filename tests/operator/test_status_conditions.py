@@ -150,9 +150,27 @@ def test_a_missing_redis_url_is_the_sessions_trouble() -> None:
 
 
 def test_redis_that_the_pods_do_not_reach_is_not_ready() -> None:
-    seen = conditions(replace(GOOD, probes=(REACHED, AWAY)))
+    seen = conditions(replace(GOOD, probes=(REACHED, AWAY), store_away_seconds=8.0))
     assert short(seen["SessionsReady"]) == short(seen["Ready"]) == ("False", "RedisUnreachable")
     assert "connection refused" in seen["Ready"].message
+
+
+def test_redis_that_was_not_reached_for_a_moment_is_not_ready_yet() -> None:
+    seen = conditions(replace(GOOD, probes=(REACHED, AWAY), store_away_seconds=7.9))
+    assert short(seen["SessionsReady"]) == short(seen["Ready"]) == ("False", "RedisNotReady")
+    assert "connection refused" in seen["Ready"].message
+
+
+def test_a_rollouts_pod_too_many_is_counted_against_what_there_is() -> None:
+    view = replace(FULL, replicas=2, updated=1, ready=2, available=2)
+    pods = (good_pod("demo-1"), good_pod("demo-2"))
+    seen = conditions(replace(GOOD, deployment=view, pods=pods))
+    assert (short(seen["EngineReady"]), seen["EngineReady"].message) == (
+        ("True", "Running"),
+        "2 of 2 engines run",
+    )
+    assert (short(seen["Ready"]), seen["Ready"].message) == (("False", "RollingOut"), "2 of 2 pods answer")
+    assert conditions(replace(GOOD, pods=pods), tgi())["GPUScheduled"].message.startswith("2 of 2 pods")
 
 
 def test_redis_that_the_pods_reach_is_ready() -> None:

@@ -65,6 +65,25 @@ CASES: list[tuple[str, list[Raw], str, str]] = [
         "EngineCrashed",
         "ended with 2",
     ),
+    ("told to end", [container(state=ended("Completed", 0)), INITIALIZING], "Loading", "engine"),
+    (
+        "told to end before",
+        [container(restarts=1, state={"running": {}}, lastState=ended("Completed", 0))],
+        "Loading",
+        "engine",
+    ),
+    (
+        "its node started again",
+        [container(restarts=1, state={"running": {}}, lastState=ended("Unknown", 255))],
+        "Loading",
+        "engine",
+    ),
+    (
+        "ends with 0 again and again",
+        [waiting("engine", "CrashLoopBackOff", "b", 4, lastState=ended("Completed", 0))],
+        "EngineCrashed",
+        "ended with 0",
+    ),
     ("first end", [container(state=ended("Error", 3))], "EngineCrashed", "ended with 3"),
     (
         "server",

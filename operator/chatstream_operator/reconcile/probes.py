@@ -14,7 +14,6 @@ from chatstream_operator.spec import Key
 from chatstream_operator.status import PodView, Probe
 
 PROBE_SECONDS = 2.0
-LARGEST = 65536
 AGAIN_SECONDS = 4.0
 """While something is wrong, ask again after this time, not only at the next resync."""
 AT_MOST = 8
@@ -61,9 +60,13 @@ def read_probe(pod: str, status: Any) -> Probe:  # noqa: ANN401 -- whatever the 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
+    """redis_ready: as the cluster saw it then. bad_since: when the first of the bad rounds in a row was."""
+
     at: float
     pods: frozenset[str]
+    redis_ready: bool
     probes: tuple[Probe, ...]
+    bad_since: float
 
     @property
     def bad(self) -> bool:
@@ -71,8 +74,8 @@ class _Round:
 
 
 class ProbeBook:
-    """Remembers what the pods said, and asks again when it is time: at a resync, when pods came or went, and
-    soon again while something is wrong."""
+    """Remembers what the pods said, and asks again when it is time: at a resync, when pods or Redis came or
+    went, and soon again while something is wrong."""
 
     def __init__(self, prober: Prober, *, every: float, clock: Callable[[], float]) -> None:
         self._prober = prober
@@ -80,14 +83,23 @@ class ProbeBook:
         self._clock = clock
         self._rounds: dict[Key, _Round] = {}
 
-    async def ask(self, key: Key, pods: Iterable[PodView]) -> tuple[Probe, ...]:
+    async def ask(self, key: Key, pods: Iterable[PodView], *, redis_ready: bool) -> tuple[Probe, ...]:
         asked = sorted((pod for pod in pods if _can_answer(pod)), key=lambda pod: pod.name)[:AT_MOST]
         last = self._rounds.get(key)
         uids = frozenset(pod.uid for pod in asked)
-        if last is None or uids != last.pods or self._clock() >= last.at + self._pause(last):
-            last = _Round(at=self._clock(), pods=uids, probes=tuple(await self._gather(asked)))
+        if last is None or self._is_stale(last, uids, redis_ready=redis_ready):
+            now = self._clock()
+            goes_on = last is not None and last.bad and last.redis_ready == redis_ready
+            since = last.bad_since if last is not None and goes_on else now
+            probes = tuple(await self._gather(asked))
+            last = _Round(at=now, pods=uids, redis_ready=redis_ready, probes=probes, bad_since=since)
             self._rounds[key] = last
         return last.probes
+
+    def bad_seconds(self, key: Key) -> float:
+        """From the first bad answer to the last one; 0 where the last was good."""
+        last = self._rounds.get(key)
+        return last.at - last.bad_since if last is not None and last.bad else 0.0
 
     def is_bad(self, key: Key) -> bool:
         last = self._rounds.get(key)
@@ -95,6 +107,10 @@ class ProbeBook:
 
     def forget(self, key: Key) -> None:
         self._rounds.pop(key, None)
+
+    def _is_stale(self, last: _Round, pods: frozenset[str], *, redis_ready: bool) -> bool:
+        changed = (last.pods, last.redis_ready) != (pods, redis_ready)
+        return changed or self._clock() >= last.at + self._pause(last)
 
     def _pause(self, last: _Round) -> float:
         return min(AGAIN_SECONDS, self._every) if last.bad else self._every * 0.9

@@ -143,13 +143,15 @@ class Reconciler:
         owner = (chatstream.namespace, chatstream.name)
         pods = cache.of(POD, owner)
         server = tuple(read_pod(raw) for raw in pods if _component(raw) == "server")
-        statefulset = cache.get(STATEFULSET, owner, names.redis_name(chatstream))
+        redis_ready = read_redis_ready(cache.get(STATEFULSET, owner, names.redis_name(chatstream)))
+        probes = await self._probes.ask(chatstream.key, server, redis_ready=redis_ready)
         return Observation(
             deployment=read_deployment(cache.get(DEPLOYMENT, owner, chatstream.name)),
             pods=server,
-            redis_ready=read_redis_ready(statefulset),
+            redis_ready=redis_ready,
             redis_pods=tuple(read_pod(raw) for raw in pods if _component(raw) == "redis"),
-            probes=await self._probes.ask(chatstream.key, server),
+            probes=probes,
+            store_away_seconds=self._probes.bad_seconds(chatstream.key),
             missing_secrets=await self._secrets.find_missing(chatstream),
             problems=tuple((problem.reason, str(problem)) for problem in problems),
         )

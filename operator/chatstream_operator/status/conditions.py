@@ -89,7 +89,8 @@ def _engine_ready(chatstream: ChatStream, seen: Observation, problem: Problem | 
     engines = [engine for pod in pods if (engine := pod.container("engine"))]
     ready = sum(engine.ready and engine.started for engine in engines)
     wanted = chatstream.spec.replicas
-    counts = f"{ready} of {wanted} engines run"
+    # A rollout has more pods for a while than are wanted.
+    counts = f"{ready} of {max(wanted, len(pods))} engines run"
     if wanted == 0:
         return Condition("EngineReady", "False", "ScaledToZero", "no pods are wanted: raise spec.replicas")
     if ready >= wanted and ready == len(pods):
@@ -109,7 +110,8 @@ def _gpu_scheduled(chatstream: ChatStream, seen: Observation) -> Condition:
     if stuck:
         return Condition("GPUScheduled", "False", stuck.reason, stuck.message)
     placed = sum(pod.scheduled is True for pod in pods)
-    message = f"{placed} of {chatstream.spec.replicas} pods have their {chatstream.gpu_count} {resource}"
+    there = max(chatstream.spec.replicas, len(pods))
+    message = f"{placed} of {there} pods have their {chatstream.gpu_count} {resource}"
     if placed >= chatstream.spec.replicas:
         return Condition("GPUScheduled", "True", "Scheduled", message)
     return Condition("GPUScheduled", "Unknown", "Scheduling", message)
@@ -124,4 +126,4 @@ def _reconciled(seen: Observation) -> Condition:
 
 def _counts(chatstream: ChatStream, seen: Observation) -> str:
     view = seen.deployment or NO_DEPLOYMENT
-    return f"{view.available} of {chatstream.spec.replicas} pods answer"
+    return f"{view.available} of {max(chatstream.spec.replicas, view.replicas)} pods answer"

@@ -51,13 +51,14 @@ class Probe:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """deployment is None before it is there. problems: (reason, message) of what kept children from being
-    applied."""
+    applied. store_away_seconds: for how long pods have said that they do not reach a Redis that is up."""
 
     deployment: DeploymentView | None = None
     pods: tuple[PodView, ...] = ()
     redis_ready: bool = False
     redis_pods: tuple[PodView, ...] = ()
     probes: tuple[Probe, ...] = ()
+    store_away_seconds: float = 0.0
     missing_secrets: tuple[MissingSecret, ...] = ()
     problems: tuple[tuple[str, str], ...] = field(default=())
 

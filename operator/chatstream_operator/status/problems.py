@@ -13,6 +13,8 @@ IMAGE_REASONS = frozenset(
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 WAITING_REASONS = frozenset({"Starting", "Loading"})
 """Reasons that pass by themselves."""
+UNKNOWN_ENDS = frozenset({"Unknown", "ContainerStatusUnknown"})
+"""What the kubelet says of containers that ended with their node."""
 _CRASHED = {"engine": "EngineCrashed", "server": "ServerCrashed", "redis": "RedisCrashed"}
 _ORDER = (
     "InsufficientGPU",
@@ -66,7 +68,7 @@ def _of_container(pod: str, container: ContainerView) -> Problem | None:
         return Problem(reason, f"{where}: {container.waiting_message or container.waiting_reason}", name)
     if container.ended_reason == "OOMKilled":
         return Problem("OutOfMemory", f"{where} ran out of memory; {_count(container)}", name)
-    if container.ended_code is not None and (container.restarts > 0 or container.ended_code != 0):
+    if _has_crashed(container):
         crashed = _CRASHED.get(name, "ContainerFailed")
         return Problem(crashed, f"{where} ended with {container.ended_code}; {_count(container)}", name)
     if container.waiting_reason:
@@ -74,6 +76,14 @@ def _of_container(pod: str, container: ContainerView) -> Problem | None:
     if name == "engine":
         return Problem("Loading", f"the engine of pod {pod} is loading the model", name)
     return Problem("Starting", f"{where} is starting", name)
+
+
+def _has_crashed(container: ContainerView) -> bool:
+    """One that was told to end, or whose node went, has not: unless it comes to that again and again."""
+    if container.ended_code is None:
+        return False
+    told_to_end = container.ended_code == 0 or container.ended_reason in UNKNOWN_ENDS
+    return not told_to_end or container.waiting_reason == "CrashLoopBackOff"
 
 
 def _waiting(container: ContainerView) -> str:

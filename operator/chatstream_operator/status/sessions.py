@@ -8,6 +8,8 @@ from chatstream_operator.spec import ChatStream
 from chatstream_operator.status.observation import Observation, Probe
 from chatstream_operator.status.problems import WAITING_REASONS, find_problem, worst
 
+LASTING_SECONDS = 8.0
+"""A Redis that just came up is not found at once: only what lasts is a fault."""
 Verdict = tuple[Literal["True", "False", "Unknown"], str, str]
 """Status, reason, message."""
 
@@ -23,6 +25,8 @@ def build_sessions_ready(chatstream: ChatStream, seen: Observation) -> Verdict:
     away = next((probe for probe in seen.probes if probe.answered and not probe.store_reachable), None)
     if away:
         words = away.error or "no reason is known"
+        if seen.store_away_seconds < LASTING_SECONDS:
+            return "False", "RedisNotReady", f"pod {away.pod} does not reach Redis yet: {words}"
         return "False", "RedisUnreachable", f"pod {away.pod} does not reach Redis: {words}"
     if any(probe.answered for probe in seen.probes):
         return _warned(seen, "Reachable", "the pods reach Redis")
