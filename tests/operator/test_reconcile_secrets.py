@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from typing import Any
 
 import pytest
 
-from chatstream_operator.errors import Conflict, NameTaken
-from chatstream_operator.kube.kinds import DEPLOYMENT, SECRET
+from chatstream_operator.errors import Conflict, NameTaken, Refused, Unavailable
+from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, SECRET
 from chatstream_operator.reconcile.secrets import checksum, new_secret
 from tests.operator.bench import Bench
-from tests.operator.samples import DEMO, KEY, TGI
+from tests.operator.samples import DEMO, KEY, TGI, UID
 
 
 @pytest.fixture
@@ -122,6 +123,107 @@ async def test_a_key_that_was_taken_out_is_made_anew_with_what_belongs_to_it(ben
     await bench.settle()
     secret = decoded(bench, "demo-redis")
     assert f"requirepass {secret['password']}\n" in secret["redis.conf"]
+
+
+async def test_a_key_of_the_engine_that_was_taken_out_logs_nobody_out(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = decoded(bench, "demo-keys")
+    changed = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    del changed["data"]["engine-api-key"]
+    bench.kube.put(changed)
+    await bench.settle()
+    after = decoded(bench, "demo-keys")
+    assert after["session-keys"] == before["session-keys"]
+    assert after["engine-api-key"] not in {"", before["engine-api-key"]}
+
+
+async def test_a_secret_that_cannot_be_read_is_not_made_anew(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    for _ in range(3):
+        bench.cache.replace(SECRET, [])
+        bench.kube.fail("get", SECRET, Unavailable("timeout"))
+        with pytest.raises(Unavailable):
+            await bench.reconciler.reconcile(KEY)
+    assert bench.get(SECRET, "demo-keys") == before
+
+
+RETAIN = {**DEMO, "sessions": {"retain": True}}
+
+
+def owners(bench: Bench, name: str) -> list[str]:
+    return [one["uid"] for one in bench.get(SECRET, name)["metadata"].get("ownerReferences", ())]
+
+
+async def retained(bench: Bench) -> dict[str, str]:
+    """The session keys of a ChatStream that was deleted; the garbage collector has taken all that it owned."""
+    bench.put(RETAIN)
+    await bench.settle()
+    keys = decoded(bench, "demo-keys")
+    for place, obj in list(bench.kube.objects.items()):
+        if place[0] is CHATSTREAM or obj["metadata"].get("ownerReferences"):
+            bench.kube.remove(*place)
+    assert bench.names(SECRET) == ["demo-keys"]
+    return keys
+
+
+async def test_keys_of_sessions_that_are_retained_have_no_owner(bench: Bench) -> None:
+    bench.put(RETAIN)
+    await bench.settle()
+    assert (owners(bench, "demo-keys"), owners(bench, "demo-redis")) == ([], [UID])
+
+
+async def test_turning_retain_on_and_off_moves_the_owner_and_keeps_the_keys(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    keys = decoded(bench, "demo-keys")
+    for spec, wanted in ((RETAIN, []), (DEMO, [UID]), (RETAIN, []), (DEMO, [UID])):
+        bench.put(spec)
+        await bench.settle()
+        assert (owners(bench, "demo-keys"), decoded(bench, "demo-keys")) == (wanted, keys)
+
+
+@pytest.mark.parametrize(("spec", "wanted"), [(RETAIN, []), (DEMO, [UID])])
+async def test_one_of_the_same_name_goes_on_with_retained_keys(
+    bench: Bench, spec: dict[str, Any], wanted: list[str]
+) -> None:
+    keys = await retained(bench)
+    bench.put(spec)
+    await bench.settle()
+    assert decoded(bench, "demo-keys") == keys
+    assert owners(bench, "demo-keys") == wanted
+    assert bench.condition("Reconciled")["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {},
+        {"app.kubernetes.io/managed-by": "chatstream-operator"},
+        {"app.kubernetes.io/managed-by": "helm", "chatstream.dev/name": "demo"},
+        {"app.kubernetes.io/managed-by": "chatstream-operator", "chatstream.dev/name": "other"},
+    ],
+)
+async def test_a_secret_that_was_never_ours_is_not_taken_up(bench: Bench, labels: dict[str, str]) -> None:
+    meta = {"name": "demo-keys", "namespace": KEY.namespace, "labels": labels}
+    theirs = bench.kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"a": "eA=="}})
+    bench.put(RETAIN)
+    with pytest.raises(NameTaken):
+        await bench.reconcile()
+    assert bench.get(SECRET, "demo-keys") == theirs
+
+
+async def test_an_owner_that_changed_meanwhile_is_looked_at_again(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    bench.put(RETAIN)
+    bench.kube.fail("patch", SECRET, Refused("the test failed", status=422))
+    await bench.reconcile()
+    assert owners(bench, "demo-keys") == [UID]
+    await bench.settle()
+    assert owners(bench, "demo-keys") == []
 
 
 async def test_labels_that_were_taken_off_come_back_and_the_data_stays(bench: Bench) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
-from chatstream_operator.errors import Conflict, NotFound
+from chatstream_operator.errors import Conflict, NotFound, Refused
 from chatstream_operator.kube import ChildCache, Kube, Object
 from chatstream_operator.kube.kinds import SECRET
-from chatstream_operator.manifests import Manifest
-from chatstream_operator.reconcile.apply import check_owner
+from chatstream_operator.manifests import Manifest, names
+from chatstream_operator.reconcile.apply import check_owner, is_owned
+from chatstream_operator.reconcile.drift import removal
 from chatstream_operator.spec import ChatStream
 from chatstream_operator.spec.model import SecretKeyRef
 from chatstream_operator.status import MissingSecret
@@ -38,26 +39,53 @@ class SecretKeeper:
     async def ensure(self, chatstream: ChatStream, build: Builder) -> Object:
         """The live Secret: found, or made now. Keys that were taken out of it by hand are made anew.
 
-        Raises NameTaken where a Secret of that name is somebody else's.
+        One that was retained is taken up again. Raises NameTaken where a Secret of that name is somebody else's.
         """
         fresh = build(chatstream, new_secret)
         live = await self._find(chatstream, fresh)
         if live is None:
             return await self._create(chatstream, fresh)
-        check_owner(live, chatstream)
-        there = live.get("data") or {}
-        wanted = set(fresh["data"])
-        if wanted <= set(there) and _is_labelled(fresh, live):
-            return live
-        # The parts of a Secret belong together (a password, and the file that holds it): all, or none.
-        data = {key: there[key] for key in wanted} if wanted <= set(there) else fresh["data"]
-        log.info("mend_secret", namespace=chatstream.namespace, name=fresh["metadata"]["name"])
-        return await self._kube.apply({**fresh, "data": data})
+        if not is_retained(live, chatstream):
+            check_owner(live, chatstream)
+        live = await self._mend(chatstream, fresh, live)
+        if is_owned(live, chatstream) and "ownerReferences" not in fresh["metadata"]:
+            return await self._disown(chatstream, live)
+        return live
 
     async def find_missing(self, chatstream: ChatStream) -> tuple[MissingSecret, ...]:
         """The user's Secrets that the spec refers to and that are not there."""
         found = [await self._check(chatstream, field, ref) for field, ref in _references(chatstream)]
         return tuple(missing for missing in found if missing)
+
+    async def _mend(self, chatstream: ChatStream, fresh: Manifest, live: Object) -> Object:
+        """Data that is missing, labels, and the owner, where there is to be one."""
+        there = live.get("data") or {}
+        owned = is_owned(live, chatstream) or "ownerReferences" not in fresh["metadata"]
+        if set(fresh["data"]) <= set(there) and _is_labelled(fresh, live) and owned:
+            return live
+        log.info("mend_secret", namespace=chatstream.namespace, name=fresh["metadata"]["name"])
+        mended = await self._kube.apply({**fresh, "data": _mended_data(fresh["data"], there)})
+        self._cache.update(SECRET, mended)
+        return mended
+
+    async def _disown(self, chatstream: ChatStream, live: Object) -> Object:
+        """So that it stays when the ChatStream goes."""
+        meta = live["metadata"]
+        paths = [
+            ("metadata", "ownerReferences", index)
+            for index, reference in enumerate(meta["ownerReferences"])
+            if reference["uid"] == chatstream.uid
+        ]
+        log.info("retain_secret", namespace=chatstream.namespace, name=meta["name"])
+        try:
+            operations = removal(paths, live)
+            freed = await self._kube.patch(SECRET, chatstream.namespace, meta["name"], operations)
+        except (NotFound, Refused) as error:
+            # The cache was behind; the event that says so brings us here again.
+            log.info("retain_secret_stale", name=meta["name"], error=str(error))
+            return live
+        self._cache.update(SECRET, freed)
+        return freed
 
     async def _find(self, chatstream: ChatStream, fresh: Manifest) -> Object | None:
         name = fresh["metadata"]["name"]
@@ -76,7 +104,8 @@ class SecretKeeper:
             live = await self._kube.create(fresh)
         except Conflict:
             live = await self._kube.get(SECRET, chatstream.namespace, name)
-            check_owner(live, chatstream)
+            if not is_retained(live, chatstream):
+                check_owner(live, chatstream)
         self._cache.update(SECRET, live)
         return live
 
@@ -88,6 +117,13 @@ class SecretKeeper:
         if (live.get("data") or {}).get(ref.key):
             return None
         return MissingSecret(field=field, name=ref.name, key=ref.key, whole=False)
+
+
+def is_retained(live: Object, chatstream: ChatStream) -> bool:
+    """One that we made, of a ChatStream of that name, and that was left without an owner."""
+    labels = live["metadata"].get("labels") or {}
+    ours = (labels.get(names.MANAGED_BY), labels.get(names.OWNER_NAME)) == (names.MANAGER, chatstream.name)
+    return ours and not live["metadata"].get("ownerReferences")
 
 
 def checksum(secret: Object) -> str:
@@ -105,6 +141,13 @@ def _references(chatstream: ChatStream) -> list[tuple[str, SecretKeyRef]]:
     if chatstream.redis_url_ref:
         found.append(("spec.sessions.redis.urlSecretRef", chatstream.redis_url_ref))
     return found
+
+
+def _mended_data(fresh: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
+    """What is there stays; but a password and the file that holds it belong together: both, or none."""
+    if names.REDIS_CONF in fresh and not set(fresh) <= set(there):
+        return dict(fresh)
+    return {key: there.get(key) or value for key, value in fresh.items()}
 
 
 def _is_labelled(fresh: Manifest, live: Object) -> bool:
