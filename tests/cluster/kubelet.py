@@ -35,9 +35,9 @@ def run_pod(kubectl: Kubectl, namespace: str, pod: str) -> None:
     set_status(kubectl, namespace, pod, status)
 
 
-def run_all(kubectl: Kubectl, namespace: str, replicas: int = 1) -> None:
-    """Runs Redis and the servers of the one ChatStream in a namespace."""
-    for pod in wait_for_pods(kubectl, namespace, "redis"):
+def run_all(kubectl: Kubectl, namespace: str, replicas: int = 1, *, redis: bool = True) -> None:
+    """Runs Redis, where there is one, and the servers of the one ChatStream in a namespace."""
+    for pod in wait_for_pods(kubectl, namespace, "redis") if redis else ():
         run_pod(kubectl, namespace, pod)
     for pod in wait_for_pods(kubectl, namespace, "server", replicas):
         run_pod(kubectl, namespace, pod)

@@ -196,13 +196,24 @@ def test_deleting_it_leaves_nothing(kubectl: Kubectl, namespace: str, spec: Obje
     assert [one["metadata"]["name"] for one in left] == []
 
 
-def test_deleting_it_keeps_what_is_to_be_retained(kubectl: Kubectl, namespace: str) -> None:
+def test_one_of_the_same_name_goes_on_with_what_was_retained(kubectl: Kubectl, namespace: str) -> None:
+    def keys() -> Object:
+        return kubectl.get("secret", "demo-keys", "-n", namespace)
+
+    kubectl.apply(chatstream("demo", namespace))
+    left = {"persistentvolumeclaim/data-demo-redis-0", "secret/demo-keys"}
+    eventually(lambda: kubectl.names(KINDS, namespace) >= left, "the claim of Redis")
     kubectl.apply(chatstream("demo", namespace, sessions={"retain": True}))
-    claim = "persistentvolumeclaim/data-demo-redis-0"
-    eventually(lambda: claim in kubectl.names("pvc", namespace), "the claim of Redis")
+    eventually(lambda: "ownerReferences" not in keys()["metadata"], "the keys have no owner")
+    before = keys()["data"]
     kubectl.must("delete", "chst", "demo", "-n", namespace)
-    eventually(lambda: kubectl.names(KINDS, namespace) <= STANDARD | {claim}, "all else is gone")
-    assert claim in kubectl.names("pvc", namespace)
+    eventually(lambda: kubectl.names(KINDS, namespace) <= STANDARD | left, "all else is gone")
+    assert kubectl.names(KINDS, namespace) >= left
+    kubectl.apply(chatstream("demo", namespace))
+    eventually(lambda: condition(kubectl, namespace, "Reconciled")["status"] == "True", "Reconciled")
+    uid = kubectl.get("chst", "demo", "-n", namespace)["metadata"]["uid"]
+    eventually(lambda: keys()["metadata"]["ownerReferences"][0]["uid"] == uid, "they are the new one's")
+    assert keys()["data"] == before
 
 
 def test_one_that_is_deleted_and_made_again_at_once_gets_children_of_its_own(

@@ -158,7 +158,7 @@ def owners(bench: Bench, name: str) -> list[str]:
 
 
 async def retained(bench: Bench) -> dict[str, str]:
-    """The session keys of a ChatStream that was deleted; the garbage collector has taken all that it owned."""
+    """The keys of a ChatStream that was deleted; the garbage collector has taken all that it owned."""
     bench.put(RETAIN)
     await bench.settle()
     keys = decoded(bench, "demo-keys")

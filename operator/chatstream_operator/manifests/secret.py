@@ -29,8 +29,8 @@ maxmemory-policy noeviction
 def build_keys_secret(chatstream: ChatStream, new_secret: NewSecret) -> Manifest:
     """Session keys as a JSON list, the first of which signs; and the key of the engine's port.
 
-    Sessions that are retained are reached with cookies that these keys have signed: then nobody owns them, and
-    they stay when the ChatStream goes.
+    Sessions that are retained are reached with cookies that these keys have signed: then the Secret has no
+    owner, and stays when the ChatStream goes.
     """
     data = {names.SESSION_KEYS: json.dumps([new_secret()]), names.ENGINE_API_KEY: new_secret()}
     secret = _secret(chatstream, names.keys_name(chatstream), "server", data)

@@ -39,7 +39,7 @@ class SecretKeeper:
     async def ensure(self, chatstream: ChatStream, build: Builder) -> Object:
         """The live Secret: found, or made now. Keys that were taken out of it by hand are made anew.
 
-        One that was retained is taken up again. Raises NameTaken where a Secret of that name is somebody else's.
+        One that was retained is taken up again. Raises NameTaken where it is somebody else's.
         """
         fresh = build(chatstream, new_secret)
         live = await self._find(chatstream, fresh)
