@@ -356,8 +356,8 @@ def test_18b_what_is_still_running_at_the_limit_ends_with_a_frame_saved_and_call
     run_virtual(main())
 
 
-@pytest.mark.parametrize(("counted", "outcome"), [(-5, "success"), (10**400, "success")])
-def test_09d_figures_that_cannot_be_counted_cost_no_callback(counted: int, outcome: str) -> None:
+@pytest.mark.parametrize("counted", [-5, 10**400], ids=["negative", "huge"])
+def test_09d_figures_that_cannot_be_counted_cost_no_callback(counted: int) -> None:
     class Liar(FakeStream):
         async def read(self) -> Batch:
             batch = await super().read()
@@ -374,7 +374,7 @@ def test_09d_figures_that_cannot_be_counted_cost_no_callback(counted: int, outco
         world = World(LyingEngine())
         client = await world.turn()
         assert client.names == ["done"]
-        assert world.heard == [(outcome, None)]
+        assert world.heard == [("success", None)]
         world.assert_at_rest()
 
     run_virtual(main())

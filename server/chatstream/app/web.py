@@ -1,4 +1,4 @@
-"""uvicorn as we need it: no signal handlers of its own, and a way to drop a connection."""
+"""uvicorn as we need it: with our protocol, and without signal handlers of its own."""
 
 import socket
 from collections.abc import Generator, Sequence
@@ -6,10 +6,9 @@ from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from chatstream.app.protocol import Protocol
 from chatstream.settings import ConfigurationError
-from chatstream.turns.reply import ABORT_EXTENSION
 
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays: longer than proxies keep theirs, so that the proxy ends it."""
@@ -17,14 +16,6 @@ LAST_RESORT = 3
 """Seconds after the drain until connections that are still open are cut. With `chat_stream.LAST_WORDS` it
 stays below the 15 s that the operator gives a pod beyond its drain."""
 BACKLOG = 2048
-
-
-class Protocol(HttpToolsProtocol):
-    """Offers each request `chatstream.abort`: uvicorn's close waits for a reader that takes nothing."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {ABORT_EXTENSION: {"abort": self.transport.abort}}
 
 
 class Server(uvicorn.Server):
@@ -35,7 +26,9 @@ class Server(uvicorn.Server):
         yield
 
 
-def build_server(app: ASGIApp, *, lifespan: bool, trusted_proxies: Sequence[str] = ()) -> Server:
+def build_server(
+    app: ASGIApp, *, lifespan: bool, trusted_proxies: Sequence[str] = (), keep_alive: int = KEEP_ALIVE
+) -> Server:
     return Server(
         uvicorn.Config(
             app,
@@ -47,7 +40,7 @@ def build_server(app: ASGIApp, *, lifespan: bool, trusted_proxies: Sequence[str]
             server_header=False,
             proxy_headers=bool(trusted_proxies),
             forwarded_allow_ips=list(trusted_proxies),
-            timeout_keep_alive=KEEP_ALIVE,
+            timeout_keep_alive=keep_alive,
             timeout_graceful_shutdown=LAST_RESORT,
             backlog=BACKLOG,
         )

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 from starlette.types import ASGIApp
 
-from chatstream.app.web import build_server, listen
+from chatstream.app.web import KEEP_ALIVE, build_server, listen
 from tests.server.support.events import Event, names_of, parse_events, text_of
 
 PATIENCE = 15.0
@@ -30,10 +30,12 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> N
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, trusted_proxies: tuple[str, ...] = ()) -> AsyncIterator[str]:
+async def serving(
+    app: ASGIApp, *, trusted_proxies: tuple[str, ...] = (), keep_alive: int = KEEP_ALIVE
+) -> AsyncIterator[str]:
     """The base URL under which `app` answers."""
     listener = listen("127.0.0.1", 0)
-    server = build_server(app, lifespan=True, trusted_proxies=trusted_proxies)
+    server = build_server(app, lifespan=True, trusted_proxies=trusted_proxies, keep_alive=keep_alive)
     task = asyncio.create_task(server.serve([listener]))
     await until(lambda: server.started or task.done(), "the server's start")
     try:
