@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -66,6 +67,15 @@ async def test_what_comes_changes_and_goes_is_told(scene: Scene) -> None:
     scene.kube.remove(SERVICE, "team", "first")
     await scene.until(lambda: not scene.knows("first"))
     assert len(scene.changed) == 3
+
+
+async def test_a_child_whose_owners_label_was_changed_is_told_to_its_owner(scene: Scene) -> None:
+    await scene.until(lambda: scene.knows("first"))
+    changed = copy.deepcopy(scene.kube.objects[SERVICE, "team", "first"])
+    changed["metadata"]["labels"]["chatstream.dev/name"] = "other"
+    scene.kube.put(changed)
+    await scene.until(lambda: not scene.knows("first"))
+    assert scene.changed.count(OWNER) == 2
 
 
 async def test_only_our_own_objects_are_asked_for(scene: Scene) -> None:

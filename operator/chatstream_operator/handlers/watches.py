@@ -66,11 +66,8 @@ class ChildWatch:
         self._version = event.object["metadata"]["resourceVersion"]
         if event.type == "BOOKMARK":
             return
-        if event.type == "DELETED":
-            owner = self._cache.remove(self._kind, event.object)
-        else:
-            owner = self._cache.update(self._kind, event.object)
-        if owner is not None:
+        put = self._cache.remove if event.type == "DELETED" else self._cache.update
+        for owner in put(self._kind, event.object):
             self._changed(owner)
 
 

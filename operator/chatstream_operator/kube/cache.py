@@ -10,6 +10,8 @@ from chatstream_operator.kube.kinds import Kind, Object
 OWNER_LABEL = "chatstream.dev/name"
 Owner = tuple[str, str]
 """Namespace and name of a ChatStream."""
+Place = tuple[str, str]
+"""Namespace and name of an object."""
 
 
 def owner_of(obj: Object) -> Owner | None:
@@ -24,6 +26,7 @@ class ChildCache:
 
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[Owner, dict[str, Object]]] = defaultdict(dict)
+        self._owners: dict[Kind, dict[Place, Owner]] = defaultdict(dict)
 
     def get(self, kind: Kind, owner: Owner, name: str) -> Object | None:
         return self._objects[kind].get(owner, {}).get(name)
@@ -37,33 +40,51 @@ class ChildCache:
         """Takes a whole listing for the truth. Gives the owners that had or have such objects."""
         touched = set(self._objects[kind])
         self._objects[kind] = {}
+        self._owners[kind] = {}
         for obj in objects:
-            if owner := self._put(kind, obj):
-                touched.add(owner)
+            touched |= self._put(kind, obj)
         return touched
 
-    def update(self, kind: Kind, obj: Object) -> Owner | None:
-        """Puts an object in, unless a newer one is there. Gives its owner."""
-        owner = owner_of(obj)
-        known = self.get(kind, owner, obj["metadata"]["name"]) if owner else None
-        if known is not None and _version(known) > _version(obj):
-            return owner
-        return self._put(kind, obj)
+    def update(self, kind: Kind, obj: Object) -> set[Owner]:
+        """Puts an object in, unless a newer one is there. Gives its owner, and the one that it had before."""
+        return self._owners_of(kind, obj) if self._has_newer(kind, obj) else self._put(kind, obj)
 
-    def remove(self, kind: Kind, obj: Object) -> Owner | None:
-        """Takes an object out. Gives its owner."""
-        owner = owner_of(obj)
-        if owner is not None and (objects := self._objects[kind].get(owner)):
-            objects.pop(obj["metadata"]["name"], None)
-            if not objects:
-                del self._objects[kind][owner]
-        return owner
+    def remove(self, kind: Kind, obj: Object) -> set[Owner]:
+        """Takes an object out, unless a newer one of that name is there. Gives its owner, as update()."""
+        owners = self._owners_of(kind, obj)
+        if not self._has_newer(kind, obj):
+            self._drop(kind, obj)
+        return owners
 
-    def _put(self, kind: Kind, obj: Object) -> Owner | None:
-        owner = owner_of(obj)
-        if owner is not None:
+    def _put(self, kind: Kind, obj: Object) -> set[Owner]:
+        owners = self._owners_of(kind, obj)
+        self._drop(kind, obj)
+        if (owner := owner_of(obj)) is not None:
+            self._owners[kind][_place(obj)] = owner
             self._objects[kind].setdefault(owner, {})[obj["metadata"]["name"]] = obj
-        return owner
+        return owners
+
+    def _drop(self, kind: Kind, obj: Object) -> None:
+        owner = self._owners[kind].pop(_place(obj), None)
+        if owner is None:
+            return
+        objects = self._objects[kind][owner]
+        del objects[obj["metadata"]["name"]]
+        if not objects:
+            del self._objects[kind][owner]
+
+    def _owners_of(self, kind: Kind, obj: Object) -> set[Owner]:
+        both = owner_of(obj), self._owners[kind].get(_place(obj))
+        return {owner for owner in both if owner is not None}
+
+    def _has_newer(self, kind: Kind, obj: Object) -> bool:
+        owner = self._owners[kind].get(_place(obj))
+        known = self.get(kind, owner, obj["metadata"]["name"]) if owner else None
+        return known is not None and _version(known) > _version(obj)
+
+
+def _place(obj: Object) -> Place:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]
 
 
 def _version(obj: Object) -> int:
