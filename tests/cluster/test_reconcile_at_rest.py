@@ -75,6 +75,16 @@ def wait_for_looks(operator: OperatorProcess, number: int) -> None:
     eventually(lambda: count_looks(operator) >= start + number, f"{number} reconciliations", within=40)
 
 
+def writes_in_a_while(kubectl: Kubectl, operator: OperatorProcess) -> dict[tuple[str, str, str], float]:
+    """By kind, over some resyncs; empty where there were none."""
+    before = count_writes(kubectl)
+    wait_for_looks(operator, RESYNCS)
+    after = count_writes(kubectl)
+    return {
+        key: count - before.get(key, 0.0) for key, count in after.items() if count != before.get(key, 0.0)
+    }
+
+
 def is_ready(kubectl: Kubectl, namespace: str) -> bool:
     status = kubectl.get("chst", "demo", "-n", namespace).get("status", {})
     return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ()))
@@ -89,7 +99,8 @@ def test_at_rest_nothing_is_written(
     kubectl.apply(chatstream("demo", namespace, **spec))
     run_all(kubectl, namespace, spec.get("replicas", 1), redis="Memory" not in str(spec))
     eventually(lambda: is_ready(kubectl, namespace), "Ready")
-    wait_for_looks(operator, 1)
-    before, looks = count_writes(kubectl), count_looks(operator)
-    wait_for_looks(operator, RESYNCS)
-    assert count_writes(kubectl) == before, f"after {count_looks(operator) - looks:.0f} reconciliations"
+    # The controllers may still write for what other tests have left; whoever writes in vain never ends.
+    seen = [writes_in_a_while(kubectl, operator)]
+    while seen[-1] and len(seen) < 3:
+        seen.append(writes_in_a_while(kubectl, operator))
+    assert not seen[-1], seen
