@@ -3,6 +3,7 @@
 OperatorError
 ├── InvalidSpec          the resource cannot be served as it is written; waits for a change of the spec
 ├── NameTaken            a child's name belongs to somebody else
+│   └── CleaningUp       ... to the ChatStream that had this name before; the garbage collector takes it
 ├── ApplyFailed          the API server refused a child; the others were applied
 └── KubeError            an answer of the API server, or none
     ├── NotFound         404
@@ -31,6 +32,12 @@ class NameTaken(OperatorError):
     """The message names the object and its owner."""
 
     reason = "NameTaken"
+
+
+class CleaningUp(NameTaken):
+    """It passes by itself."""
+
+    reason = "CleaningUp"
 
 
 class ApplyFailed(OperatorError):

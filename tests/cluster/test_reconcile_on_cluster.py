@@ -86,6 +86,7 @@ def test_a_child_that_is_changed_by_hand_is_put_right(kubectl: Kubectl, made: st
     kubectl.must("set", "image", "deployment/demo", "server=evil:1", "-n", made)
     kubectl.must("set", "env", "deployment/demo", "EXTRA=1", "-n", made)
     kubectl.must("scale", "deployment/demo", "--replicas=5", "-n", made)
+    kubectl.must("rollout", "pause", "deployment/demo", "-n", made)
     same_again(lambda: deployment(kubectl, made)["spec"], wanted, "the Deployment is as it was")
 
 
@@ -109,6 +110,8 @@ def test_labels_that_are_taken_off_come_back(kubectl: Kubectl, made: str) -> Non
     wanted = labels()
     kubectl.must("label", "service", "demo", "-n", made, f"{label}-")
     same_again(labels, wanted, "the label is back")
+    kubectl.must("label", "service", "demo", "-n", made, "chatstream.dev/name=other", "--overwrite")
+    same_again(labels, wanted, "the owner's name is back")
 
 
 def test_secrets_are_made_once(kubectl: Kubectl, made: str, operator: OperatorProcess) -> None:

@@ -185,6 +185,52 @@ async def test_a_child_that_is_refused_holds_up_no_other(bench: Bench) -> None:
     assert bench.condition("Reconciled")["status"] == "True"
 
 
+async def test_while_a_child_is_refused_nothing_is_pruned(bench: Bench) -> None:
+    """The old pods still run, with sessions in the Redis that the new ones will not need."""
+    bench.put()
+    await bench.settle()
+    bench.put({**DEMO, "sessions": {"store": "Memory"}})
+    bench.kube.fail("apply", DEPLOYMENT, Refused("the webhook says no", status=403))
+    with pytest.raises(ApplyFailed, match="the webhook says no"):
+        await bench.reconcile()
+    assert (bench.names(STATEFULSET), "demo-redis" in bench.names(SECRET)) == (["demo-redis"], True)
+    await bench.settle()
+    assert bench.names(STATEFULSET) == []
+
+
+async def test_a_secret_that_is_refused_is_told(bench: Bench) -> None:
+    bench.put()
+    bench.kube.fail("create", SECRET, Refused("exceeded quota: few", status=403))
+    with pytest.raises(ApplyFailed):
+        await bench.reconcile()
+    assert bench.condition("Ready")["reason"] == "ApplyFailed"
+    assert "exceeded quota: few" in bench.condition("Ready")["message"]
+    await bench.settle()
+    assert bench.condition("Reconciled")["status"] == "True"
+
+
+async def test_a_child_that_may_not_be_deleted_is_told_and_the_others_go(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    bench.put({**DEMO, "sessions": {"store": "Memory"}})
+    bench.kube.fail("delete", STATEFULSET, Refused("the webhook says no", status=403))
+    with pytest.raises(ApplyFailed):
+        await bench.reconcile()
+    message = bench.condition("Reconciled")["message"]
+    assert message == "deleting StatefulSet demo-redis was refused: the webhook says no"
+    assert bench.names(SERVICE) == ["demo"]
+
+
+async def test_a_deployment_that_was_paused_goes_on(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    paused = copy.deepcopy(bench.get(DEPLOYMENT, "demo"))
+    paused["spec"]["paused"] = True
+    bench.kube.put(paused)
+    await bench.settle()
+    assert not bench.get(DEPLOYMENT, "demo")["spec"]["paused"]
+
+
 async def test_an_api_server_that_is_away_is_asked_again(bench: Bench) -> None:
     bench.put()
     bench.kube.fail("apply", CONFIGMAP, Unavailable("timeout"))

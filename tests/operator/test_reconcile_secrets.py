@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatstream_operator.errors import Conflict, NameTaken, Refused, Unavailable
+from chatstream_operator.errors import CleaningUp, Conflict, NameTaken, Refused, Unavailable
 from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, SECRET
 from chatstream_operator.reconcile.secrets import checksum, new_secret
 from tests.operator.bench import Bench
@@ -243,8 +243,9 @@ async def test_a_secret_of_one_that_was_deleted_before_waits_for_the_garbage_col
     meta = {"name": "demo-keys", "namespace": KEY.namespace, "ownerReferences": [old]}
     bench.kube.put({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {}})
     bench.put()
-    with pytest.raises(NameTaken, match="belongs to ChatStream demo"):
+    with pytest.raises(CleaningUp, match="had this name before is still being deleted"):
         await bench.reconcile()
+    assert bench.events() == [("Normal", "CleaningUp")]
     bench.kube.remove(SECRET, KEY.namespace, "demo-keys")
     await bench.settle()
     assert bench.names(DEPLOYMENT) == ["demo"]

@@ -23,6 +23,8 @@ def build_deployment(plan: Plan) -> Manifest:
         "metadata": names.metadata(chatstream, chatstream.name, "server"),
         "spec": {
             "replicas": chatstream.spec.replicas,
+            # One that is paused by hand would roll nothing out any more, and say nothing of it.
+            "paused": False,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": PROGRESS_SECONDS,
             "selector": {"matchLabels": names.selector_labels(chatstream, "server")},

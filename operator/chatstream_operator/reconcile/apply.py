@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 import structlog
 
-from chatstream_operator.errors import ApplyFailed, Conflict, NameTaken, NotFound, Refused
+from chatstream_operator.errors import ApplyFailed, CleaningUp, Conflict, NameTaken, NotFound, Refused
 from chatstream_operator.kube import ChildCache, Kube, Object, Owner, kind_of
 from chatstream_operator.kube.kinds import CHILDREN, SECRET, STATEFULSET
 from chatstream_operator.manifests.plan import Manifest
 from chatstream_operator.reconcile.drift import foreign_paths, has_drifted, removal, with_hash
-from chatstream_operator.spec import ChatStream
+from chatstream_operator.spec import KIND, ChatStream
 
 log = structlog.get_logger(__name__)
+Problems = list[ApplyFailed | NameTaken]
 
 
 class Applier:
@@ -23,11 +24,9 @@ class Applier:
         self._kube = kube
         self._cache = cache
 
-    async def apply_all(
-        self, chatstream: ChatStream, manifests: Iterable[Manifest]
-    ) -> list[ApplyFailed | NameTaken]:
+    async def apply_all(self, chatstream: ChatStream, manifests: Iterable[Manifest]) -> Problems:
         """Applies each that needs it. What the API server refuses is given back; the others go on."""
-        failures: list[ApplyFailed | NameTaken] = []
+        failures: Problems = []
         for manifest in manifests:
             try:
                 await self._apply(chatstream, with_hash(manifest))
@@ -38,8 +37,12 @@ class Applier:
                 failures.append(ApplyFailed(f"{what} was refused: {error}"))
         return failures
 
-    async def prune(self, chatstream: ChatStream, wanted: Iterable[Manifest]) -> None:
-        """Deletes children of ours that are not wanted: with our label, and owned by this very resource."""
+    async def prune(self, chatstream: ChatStream, wanted: Iterable[Manifest]) -> Problems:
+        """Deletes children of ours that are not wanted: with our label, and owned by this very resource.
+
+        What the API server refuses to delete is given back; the others go.
+        """
+        failures: Problems = []
         keep = {(kind_of(manifest), manifest["metadata"]["name"]) for manifest in wanted}
         owner = (chatstream.namespace, chatstream.name)
         for kind in CHILDREN:
@@ -48,7 +51,12 @@ class Applier:
                 if (kind, meta["name"]) in keep or not is_owned(obj, chatstream) or _is_going(obj):
                     continue
                 log.info("prune", kind=kind.kind, namespace=meta["namespace"], name=meta["name"])
-                await self._kube.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+                try:
+                    await self._kube.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+                except Refused as error:
+                    what = f"{kind.kind} {meta['name']}"
+                    failures.append(ApplyFailed(f"deleting {what} was refused: {error}"))
+        return failures
 
     async def _apply(self, chatstream: ChatStream, manifest: Manifest) -> None:
         live = await self._live(chatstream, manifest)
@@ -106,8 +114,10 @@ def check_owner(live: Object, chatstream: ChatStream) -> None:
     if is_owned(live, chatstream):
         return
     references = live["metadata"].get("ownerReferences") or ()
-    owner = next((f"{one['kind']} {one['name']}" for one in references if one.get("controller")), "nobody")
     what = f"{live['kind']} {live['metadata']['name']}"
+    if any((one["kind"], one["name"]) == (KIND, chatstream.name) for one in references):
+        raise CleaningUp(f"{what} of the ChatStream that had this name before is still being deleted")
+    owner = next((f"{one['kind']} {one['name']}" for one in references if one.get("controller")), "nobody")
     raise NameTaken(f"{what} is there already and belongs to {owner}: delete it, or rename this ChatStream")
 
 

@@ -10,7 +10,7 @@ from chatstream_operator.spec import API_VERSION, KIND, Key
 from chatstream_operator.status.problems import WAITING_REASONS
 
 CONTROLLER = "chatstream.dev/operator"
-NORMAL_REASONS = WAITING_REASONS | {"Available", "RollingOut", "ScaledToZero"}
+NORMAL_REASONS = WAITING_REASONS | {"Available", "CleaningUp", "RollingOut", "ScaledToZero"}
 QUIET_SECONDS = 300.0
 AT_MOST = 3
 """The same reason of the same resource is told so often in this time: a crash loop must not flood."""

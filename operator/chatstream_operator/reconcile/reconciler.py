@@ -10,7 +10,15 @@ from typing import Any
 
 import structlog
 
-from chatstream_operator.errors import ApplyFailed, InvalidSpec, KubeError, NameTaken, NotFound, OperatorError
+from chatstream_operator.errors import (
+    ApplyFailed,
+    InvalidSpec,
+    KubeError,
+    NameTaken,
+    NotFound,
+    OperatorError,
+    Refused,
+)
 from chatstream_operator.kube import ChildCache, Kube, Object
 from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, POD, STATEFULSET
 from chatstream_operator.manifests import (
@@ -21,7 +29,7 @@ from chatstream_operator.manifests import (
     build_redis_secret,
     names,
 )
-from chatstream_operator.reconcile.apply import Applier
+from chatstream_operator.reconcile.apply import Applier, Problems
 from chatstream_operator.reconcile.events import EventGate, build_event, ready_of
 from chatstream_operator.reconcile.metrics import Metrics
 from chatstream_operator.reconcile.probes import AGAIN_SECONDS, ProbeBook, Prober
@@ -41,7 +49,6 @@ from chatstream_operator.status import (
 log = structlog.get_logger(__name__)
 MISSING_SECONDS = 10.0
 """The user's Secrets are not watched: look again after this time while one is missing."""
-Problems = list[ApplyFailed | NameTaken]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +127,12 @@ class Reconciler:
             wanted, plan = await self._secrets_of(chatstream)
         except NameTaken as error:
             return [error]
+        except Refused as error:
+            return [ApplyFailed(f"a Secret was refused: {error}")]
         children = build_children(plan)
         problems = await self._applier.apply_all(chatstream, children)
-        await self._applier.prune(chatstream, [*wanted, *children])
-        return problems
+        # What could not be applied may still need what is no longer wanted: the old pods their Redis.
+        return problems or await self._applier.prune(chatstream, [*wanted, *children])
 
     async def _secrets_of(self, chatstream: ChatStream) -> tuple[list[Manifest], Plan]:
         """Our Secrets as they are, and the plan that follows from them."""
