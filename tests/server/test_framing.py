@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,8 +56,29 @@ def test_06h_nothing_that_may_become_a_stop_string_is_shown() -> None:
 
 def test_an_echo_of_the_prompt_keeps_its_markers_until_it_differs() -> None:
     stop_filter = StopFilter(["<|im_end|>"], "<|im_start|>hi<|im_end|>\n")
-    shown = stop_filter.feed(["<|im_start|>", "hi", "<|im_end|>", "\nmore", "<|im_end|>", "never"])
+    shown = stop_filter.feed(["<|im_start|>", "hi", "<|im_end|>", "\n", "more", "<|im_end|>", "never"])
     assert "".join(shown) == "<|im_start|>hi<|im_end|>\nmore"
+
+
+@pytest.mark.parametrize("first", ["<|im_start|>", "<|im_start|>user\n", "<|im", "Hi <|im_start|>"])
+def test_06m_a_reply_that_begins_as_the_prompt_does_shows_no_stop_string(first: str) -> None:
+    prompt = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+    stop_filter = StopFilter(["<|im_end|>", "<|im_start|>"], prompt)
+    shown = stop_filter.feed([first, "_start|>" if first == "<|im" else "", "Sure!", "more"])
+    assert "".join(shown) == ("Hi " if first.startswith("Hi") else "")
+    assert stop_filter.stopped
+
+
+def test_06n_a_reply_that_only_looks_like_an_echo_loses_nothing() -> None:
+    stop_filter = StopFilter(["\nUser:"], "User: hi\nUser: yes\nAssistant:")
+    assert "".join(stop_filter.feed(["User", ": h", "i\nUs", "age is high"])) == "User: hi\nUsage is high"
+
+
+def test_a_stop_string_may_be_long() -> None:
+    stop_filter = StopFilter(["x" * 400])
+    assert stop_filter.feed(["x" * 399]) == []
+    assert stop_filter.feed(["yx" + "x" * 399]) == ["x" * 399 + "y"]
+    assert stop_filter.stopped
 
 
 def test_without_stop_strings_everything_passes() -> None:

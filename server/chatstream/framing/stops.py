@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+ECHO = 64
+"""Characters that a reply must share with the prompt's beginning to be its repetition."""
+
 
 @lru_cache(maxsize=64)
 def compile_stops(stops: tuple[str, ...]) -> re.Pattern[str] | None:
@@ -18,17 +21,16 @@ def compile_stops(stops: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _beginning(stop: str) -> str:
-    pattern = ""
-    for character in reversed(stop[:-1]):
-        pattern = re.escape(character) + (f"(?:{pattern})?" if pattern else "")
-    return pattern or "(?!)"
+    # One after the other and not nested: a long one would exceed what `re` can nest.
+    return "|".join(re.escape(stop[:length]) for length in range(len(stop) - 1, 0, -1)) or "(?!)"
 
 
 class StopFilter:
     """Passes texts on until a stop string; `stopped` says that one was found.
 
     A reply that repeats the prompt word for word from its first character (the demonstration engine does on
-    request) repeats the template's markers too; as far as the two agree they are no stop strings.
+    request) repeats the template's markers too; as far as the two agree they are no stop strings. That it is
+    one shows after ECHO characters: a model may well begin its reply with the marker that begins the prompt.
     """
 
     __slots__ = ("_echoed", "_held", "_pattern", "_prompt", "stopped")
@@ -59,13 +61,21 @@ class StopFilter:
                 return held[:start]
         return held
 
+    def _repeat(self, text: str, pattern: re.Pattern[str]) -> str:
+        """What of a beginning that agrees with the prompt's may be shown."""
+        undecided = self._echoed < min(ECHO, len(self._prompt))
+        match = pattern.search(text) if undecided else None
+        end = len(text) if match is None else match.start()
+        self._held = text[end:]
+        return text[:end]
+
     def _pass(self, text: str, pattern: re.Pattern[str]) -> str:
         if self.stopped:
             return ""
         if self._prompt:
             if self._prompt.startswith(text, self._echoed):
                 self._echoed += len(text)
-                return text
+                return self._repeat(self._held + text, pattern)
             self._prompt = ""
         text = self._held + text
         match = pattern.search(text)
