@@ -75,9 +75,9 @@ def test_06n_a_reply_that_only_looks_like_an_echo_loses_nothing() -> None:
 
 
 def test_a_stop_string_may_be_long() -> None:
-    stop_filter = StopFilter(["x" * 400])
-    assert stop_filter.feed(["x" * 399]) == []
-    assert stop_filter.feed(["yx" + "x" * 399]) == ["x" * 399 + "y"]
+    stop_filter = StopFilter(["x" * 600])
+    assert stop_filter.feed(["x" * 599]) == []
+    assert stop_filter.feed(["yx" + "x" * 599]) == ["x" * 599 + "y"]
     assert stop_filter.stopped
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream import ChatPrompt
-from chatstream.errors import InputTooLong, NothingToRegenerate
+from chatstream.errors import EngineRejected, InputTooLong, NothingToRegenerate
 from chatstream.prompts import TEMPLATES, TemplateName, fit
 
 NAMES = get_args(TemplateName)
@@ -162,6 +162,22 @@ async def test_23f_a_short_text_is_never_counted() -> None:
     assert counted == []
     await fit(prompt, len(prompt.create_prompt()), count)
     assert len(counted) == 1
+
+
+async def test_23k_a_history_too_long_to_be_counted_shuts_nobody_out() -> None:
+    async def count(text: str) -> int:
+        if len(text) > 300:
+            raise EngineRejected("Failed to buffer the request body: length limit exceeded")
+        return await count_words(text)
+
+    prompt = conversation(turns=20)
+    prompt.add_requester_msg("last")
+    text = await fit(prompt, 60, count)
+    assert 200 < len(text) <= 300
+    alone = conversation(turns=0)
+    alone.add_requester_msg("x" * 301)
+    with pytest.raises(InputTooLong):
+        await fit(alone, 60, count)
 
 
 MARKERS = st.sampled_from(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from chatstream.errors import InputTooLong
+from chatstream.errors import EngineRejected, InputTooLong
 from chatstream.prompts.chat_prompt import ChatPrompt
 
 ADDED_BY_TOKENIZER = 8
@@ -20,7 +20,11 @@ async def fit(prompt: ChatPrompt, budget: int, count: Callable[[str], Awaitable[
     async def fits(text: str) -> bool:
         if len(text.encode("utf-8", "replace")) + ADDED_BY_TOKENIZER <= budget:
             return True
-        return await count(text) <= budget
+        try:
+            return await count(text) <= budget
+        except EngineRejected:
+            # Too much even to be counted (TGI takes 2 MB): a long history must not shut its session out.
+            return False
 
     text = prompt.create_prompt()
     if await fits(text):
