@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
-from chatstream_operator.errors import Gone, Unavailable
+from chatstream_operator.errors import Gone, KubeError, Refused, Unavailable
 from chatstream_operator.handlers.pulse import Pulse
 from chatstream_operator.handlers.resync import Resync
 from chatstream_operator.handlers.watches import ChildWatch
 from chatstream_operator.kube.cache import ChildCache
-from chatstream_operator.kube.kinds import CHATSTREAM, SERVICE
+from chatstream_operator.kube.kinds import CHATSTREAM, SERVICE, Kind
 from chatstream_operator.kube.memory import MemoryKube
+from chatstream_operator.kube.protocol import WatchEvent
 from chatstream_operator.spec import Key
 from tests.operator.samples import children, raw_chatstream
 from tests.operator.waiting import until
+from tests.server.support.virtual import now, run_virtual
 
 OWNER = ("team", "demo")
 
@@ -96,6 +99,68 @@ async def test_a_lost_watch_lists_anew_and_tells_what_vanished_meanwhile(
     scene.kube.remove(SERVICE, "team", "first")
     await scene.until(lambda: not scene.knows("first"))
     assert scene.changed.count(OWNER) >= 2
+
+
+class EndingKube(MemoryKube):
+    """Ends every watch at once, or says that it is too old."""
+
+    def __init__(self, error: KubeError | None) -> None:
+        super().__init__()
+        self._error = error
+
+    async def watch(
+        self, kind: Kind, *, resource_version: str, selector: str | None = None
+    ) -> AsyncIterator[WatchEvent]:
+        self.requests.append(("watch", kind.kind, ""))
+        if self._error:
+            raise self._error
+        nothing: tuple[WatchEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+
+@pytest.mark.parametrize(
+    ("error", "at_most"),
+    [
+        (None, 15),
+        (Gone("too old"), 15),
+        (Unavailable("away", status=503), 15),
+        (Unavailable("slow down", status=429, retry_after=20), 4),
+    ],
+)
+def test_an_api_server_that_ends_every_watch_at_once_is_not_flooded(
+    error: KubeError | None, at_most: int
+) -> None:
+    kube = EndingKube(error)
+    pulse = Pulse(["services"], limit=60, clock=lambda: 0.0)
+    watch = ChildWatch(SERVICE, kube, ChildCache(), pulse, lambda _: None)
+
+    async def a_minute() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(watch.run(), 60)
+
+    run_virtual(a_minute())
+    assert 3 <= kube.requests.count(("watch", "Service", "")) <= at_most
+
+
+@pytest.mark.parametrize(
+    ("error", "alive"),
+    [(Unavailable("connection refused"), True), (Refused("who are you", status=401), False)],
+)
+def test_an_api_server_that_is_away_is_no_fault_of_ours(error: KubeError, alive: bool) -> None:
+    kube = MemoryKube()
+    kube.fail("list", SERVICE, *[error] * 1000)
+
+    async def many_minutes() -> Pulse:
+        pulse = Pulse(["services"], limit=60, clock=now)
+        watch = ChildWatch(SERVICE, kube, ChildCache(), pulse, lambda _: None)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(watch.run(), 600)
+        assert not pulse.is_ready()
+        assert (pulse.problems() == []) is alive
+        return pulse
+
+    run_virtual(many_minutes())
 
 
 async def test_a_list_that_fails_is_tried_again() -> None:

@@ -195,6 +195,12 @@ async def test_a_watch_gives_events_and_ends_when_the_server_ends_it() -> None:
     assert seen[2].object == {"big": big}
 
 
+async def test_a_watch_with_an_endless_line_is_lost() -> None:
+    async with talking(streaming(b"x" * 5_000_000)) as kube:
+        with pytest.raises(Unavailable, match="watch of services was lost"):
+            await anext(kube.watch(SERVICE, resource_version="1"))
+
+
 async def test_a_watch_that_is_too_old_says_so() -> None:
     handler = streaming(event("ERROR", code=410, message="too old"))
     async with talking(handler) as kube:

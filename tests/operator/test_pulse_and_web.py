@@ -53,6 +53,15 @@ def test_it_is_ready_when_all_watches_were_heard(pulse: Pulse) -> None:
     assert pulse.is_ready()
 
 
+def test_silence_of_the_api_server_is_excused_and_makes_nothing_ready(pulse: Pulse, clock: Clock) -> None:
+    clock.now = 90
+    pulse.excuse("pods", "services")
+    clock.now = 180
+    assert (pulse.problems(), pulse.is_ready(), pulse.has_beaten(["pods"])) == ([], False, False)
+    clock.now = 191
+    assert len(pulse.problems()) == 2
+
+
 def test_a_late_loop_is_a_problem(pulse: Pulse) -> None:
     pulse.lag = 11.0
     assert pulse.problems() == ["event loop late by 11.0 s"]

@@ -93,6 +93,7 @@ class Operator:
                 await self._kube.list(CHATSTREAM)
             except KubeError as error:
                 log.warning("waiting_for_api", error=str(error))
+                self._pulse.excuse(CHATSTREAM.plural, *self._children)
                 await asyncio.sleep(1.0 + random.random())  # noqa: S311 -- jitter
             else:
                 return True
@@ -103,6 +104,8 @@ class Operator:
         while not self._pulse.has_beaten(self._children):
             if self._stop.is_set():
                 return False
+            # The resync, which speaks for the ChatStreams, has not begun.
+            self._pulse.excuse(CHATSTREAM.plural)
             await asyncio.sleep(0.05)
         return True
 

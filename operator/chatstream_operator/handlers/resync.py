@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from chatstream_operator.errors import KubeError
+from chatstream_operator.errors import KubeError, Unavailable
 from chatstream_operator.handlers.pulse import Pulse
 from chatstream_operator.kube import Kube
 from chatstream_operator.kube.kinds import CHATSTREAM
@@ -32,6 +32,8 @@ class Resync:
             try:
                 await self.once()
             except KubeError as error:
+                if isinstance(error, Unavailable):
+                    self._pulse.excuse(CHATSTREAM.plural)
                 log.warning("resync_failed", error=str(error))
             await asyncio.sleep(self._every)
 

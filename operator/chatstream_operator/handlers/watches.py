@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
-from chatstream_operator.errors import Gone, KubeError
+from chatstream_operator.errors import Gone, KubeError, Unavailable
 from chatstream_operator.handlers.pulse import Pulse
 from chatstream_operator.kube import ChildCache, Kind, Kube, Owner
 from chatstream_operator.kube.protocol import WatchEvent
@@ -18,6 +18,10 @@ log = structlog.get_logger(__name__)
 SELECTOR = f"{MANAGED_BY}={MANAGER}"
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 15.0
+LONGEST_PAUSE = 60.0
+"""Seconds of a Retry-After that are believed."""
+SHORTEST_WATCH = 0.5
+"""Seconds; the API server ends none before, unless something is wrong."""
 
 
 class ChildWatch:
@@ -34,19 +38,33 @@ class ChildWatch:
         self._version: str | None = None
 
     async def run(self) -> None:
-        """Until it is cancelled. After a failure it backs off and lists anew, so nothing is missed."""
+        """Until it is cancelled. After a failure it backs off and lists anew, so nothing is missed.
+
+        A watch that is too old, or that ended at once, is begun again without a pause, but once only.
+        """
+        loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            try:
-                await self._follow()
+            began = loop.time()
+            error = await self._attempt()
+            if error is None and loop.time() - began >= SHORTEST_WATCH:
                 failures = 0
-            except KubeError as error:
-                self._version = None
-                if isinstance(error, Gone):
-                    continue
-                failures += 1
+                continue
+            failures += 1
+            if failures > 1 or not (error is None or isinstance(error, Gone)):
                 log.warning("watch_failed", kind=self._kind.kind, failures=failures, error=str(error))
-                await asyncio.sleep(_delay(failures))
+                await asyncio.sleep(_delay(failures, error))
+
+    async def _attempt(self) -> KubeError | None:
+        """Why it failed; None where the server ended it as agreed."""
+        try:
+            await self._follow()
+        except KubeError as error:
+            self._version = None
+            if isinstance(error, Unavailable):
+                self._pulse.excuse(self._kind.plural)
+            return error
+        return None
 
     async def _follow(self) -> None:
         """One list, if one is needed, and one watch, to its end."""
@@ -71,6 +89,7 @@ class ChildWatch:
             self._changed(owner)
 
 
-def _delay(failures: int) -> float:
+def _delay(failures: int, error: KubeError | None) -> float:
     whole = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(failures - 1, 10))
-    return whole * (0.5 + 0.5 * random.random())  # noqa: S311 -- jitter
+    asked = error.retry_after if isinstance(error, Unavailable) else None
+    return max(whole * (0.5 + 0.5 * random.random()), min(asked or 0.0, LONGEST_PAUSE))  # noqa: S311 -- jitter

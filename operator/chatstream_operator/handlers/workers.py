@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from chatstream_operator.errors import Unavailable
+from chatstream_operator.errors import OperatorError, Unavailable
 from chatstream_operator.reconcile import KeyQueue, Metrics, reason_of
 
 log = structlog.get_logger(__name__)
@@ -69,9 +69,13 @@ class Workers(Generic[K]):
             with self._metrics.reconcile_seconds.time():
                 async with asyncio.timeout(RUN_SECONDS):
                     again = await self._reconcile(key)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the key is tried again and the others go on
+        except Exception as error:
+            # Whatever it is, the key is tried again, and the others go on.
             self._metrics.reconcile_errors.labels(reason_of(error)).inc()
-            log.warning("reconcile_failed", key=str(key), reason=reason_of(error), error=str(error))
+            trace = None if isinstance(error, OperatorError) else error
+            log.warning(
+                "reconcile_failed", key=str(key), reason=reason_of(error), error=str(error), exc_info=trace
+            )
             return error
         if again is not None:
             self.add(key, again)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 from kubernetes.aio import client
 
 from chatstream_operator.errors import NotFound, Unavailable
@@ -81,7 +82,8 @@ class KubeClient:
                     yield parse_event(line)
             finally:
                 response.close()
-        except _LOST as error:
+        except (*_LOST, HttpProcessingError) as error:
+            # The latter for a line that is longer than aiohttp's buffer: a list has no such limit.
             raise Unavailable(f"watch of {kind.plural} was lost: {error!r}") from error
 
     async def apply(self, obj: Object) -> Object:
