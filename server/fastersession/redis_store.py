@@ -65,6 +65,10 @@ class RedisStore:
             driver_info=None,
             **options,
         )
+        try:
+            pool.connection_class(**pool.connection_kwargs)  # which connects to nothing yet
+        except TypeError as error:
+            raise ValueError("the Redis URL has an option that there is not") from error
         return cls(RedisLink(pool, io_timeout=io_timeout, retries=retries), prefix)
 
     async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.server.support.live import Browser, until
@@ -207,3 +208,16 @@ async def test_a_port_in_use_ends_with_2_and_says_which(tmp_path: Path) -> None:
     async with engine() as port, running("dev", "--port", str(port)) as process:
         assert await process.exit_code() == 2
         assert any(f"port {port}" in line for line in process.lines)
+
+
+@pytest.mark.parametrize("url", ["http://hunter2", "redis://:hunter2/x@host:1/0", "redis://host?hunter2=1"])
+async def test_a_redis_url_that_is_none_ends_with_2_and_shows_no_part_of_it(url: str) -> None:
+    environment = {
+        "CHATSTREAM_SESSIONS__SECRET_KEYS": KEYS,
+        "CHATSTREAM_SESSIONS__STORE": "redis",
+        "CHATSTREAM_SESSIONS__REDIS_URL": url,
+    }
+    async with running("serve", environment=environment) as process:
+        assert await process.exit_code() == 2
+        assert any("sessions.redis_url" in line for line in process.lines)
+        assert not any("hunter2" in line for line in process.lines)

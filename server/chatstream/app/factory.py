@@ -64,7 +64,14 @@ def build_engine(settings: EngineSettings) -> Engine:
 def build_store(settings: SessionSettings) -> SessionStore:
     if settings.store == "memory" or settings.redis_url is None:
         return MemoryStore()
-    return RedisStore.from_url(settings.redis_url, password=_plain(settings.redis_password))
+    try:
+        return RedisStore.from_url(settings.redis_url, password=_plain(settings.redis_password))
+    except ValueError:
+        # Its words, and its traceback, may hold a part of the password.
+        raise ConfigurationError(
+            "sessions.redis_url is no URL of a Redis: it must be redis://[user:password@]host:port/number, "
+            "rediss:// or unix://, with %-escapes for / @ : # ? in a password"
+        ) from None
 
 
 def build_chat_stream(settings: Settings, engine: Engine) -> ChatStream:
