@@ -50,7 +50,7 @@ class SessionStore(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Nothing but an answer, or StoreUnavailable."""
+        """Nothing where the store could load and save now, else StoreUnavailable."""
         ...
 
     async def aclose(self) -> None:

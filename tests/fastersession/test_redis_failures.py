@@ -126,6 +126,19 @@ async def test_28p_no_password_is_named_too(own_redis: RedisServer) -> None:
     await store.aclose()
 
 
+@pytest.mark.parametrize(
+    ("command", "cause"),
+    [("CONFIG SET maxmemory 1", "maxmemory"), ("REPLICAOF 127.0.0.1 1", "read only replica")],
+)
+async def test_28zb_a_redis_that_takes_no_writes_fails_a_ping(
+    own_redis: RedisServer, store: RedisStore, command: str, cause: str
+) -> None:
+    async with Redis.from_url(own_redis.url, password=own_redis.password) as client:
+        await client.execute_command(*command.split())
+    for name in ("lease", "ping"):
+        assert cause in await fails(store, CALLS[name])
+
+
 async def test_28q_after_a_restart_it_works_again(own_redis: RedisServer, store: RedisStore) -> None:
     await store.save("s", record(), ttl=60, expected_version=0)
     await asyncio.gather(*(store.load("s") for _ in range(20)))  # connections that will all be dead
