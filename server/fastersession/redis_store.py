@@ -119,7 +119,7 @@ class RedisStore:
         await self._link.call(lambda _: self._release(self._keys(session_id)[1:], [owner]))
 
     async def ping(self) -> None:
-        """See SessionStore.ping. It writes: a full or a read-only Redis answers a PING, and serves no turn."""
+        """See SessionStore.ping. It writes: a full or a read-only Redis answers a PING too."""
         await self._link.call(lambda _: self._link.client.set(f"{self._prefix}probe", 1, px=1000))
 
     async def aclose(self) -> None:

@@ -127,14 +127,18 @@ async def test_28p_no_password_is_named_too(own_redis: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "cause"),
-    [("CONFIG SET maxmemory 1", "maxmemory"), ("REPLICAOF 127.0.0.1 1", "read only replica")],
+    ("change", "cause"),
+    [
+        (lambda client: client.config_set("maxmemory", 1), "maxmemory"),
+        (lambda client: client.replicaof("127.0.0.1", "1"), "read only replica"),
+    ],
+    ids=["full", "read-only"],
 )
 async def test_28zb_a_redis_that_takes_no_writes_fails_a_ping(
-    own_redis: RedisServer, store: RedisStore, command: str, cause: str
+    own_redis: RedisServer, store: RedisStore, change: Callable[[Redis], Awaitable[object]], cause: str
 ) -> None:
     async with Redis.from_url(own_redis.url, password=own_redis.password) as client:
-        await client.execute_command(*command.split())
+        await change(client)
     for name in ("lease", "ping"):
         assert cause in await fails(store, CALLS[name])
 
