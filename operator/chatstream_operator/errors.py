@@ -11,6 +11,7 @@ OperatorError
     ├── Gone             410: the watch is too old, list again
     ├── Refused          other 4xx: trying again changes nothing by itself
     └── Unavailable      5xx, 429, no connection, no answer in time: try again
+        └── Internal     500: it, or a webhook that it asked, failed at this very request
 """
 
 from __future__ import annotations
@@ -80,3 +81,9 @@ class Unavailable(KubeError):
     def __init__(self, message: str, *, status: int = 0, retry_after: float | None = None) -> None:
         super().__init__(message, status=status)
         self.retry_after = retry_after
+
+
+class Internal(Unavailable):
+    """May pass, or never: so a user has to be told of it."""
+
+    reason = "Internal"

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from chatstream_operator.errors import Conflict, Gone, KubeError, NotFound, Refused, Unavailable
+from chatstream_operator.errors import Conflict, Gone, Internal, KubeError, NotFound, Refused, Unavailable
 from chatstream_operator.handlers.web import serve
 from chatstream_operator.kube.client import KubeClient
 from chatstream_operator.kube.kinds import CHATSTREAM, POD, SERVICE
@@ -123,7 +123,7 @@ async def test_a_delete_of_what_is_gone_is_no_error() -> None:
         (410, Gone),
         (422, Refused),
         (429, Unavailable),
-        (500, Unavailable),
+        (500, Internal),
         (503, Unavailable),
     ],
 )

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from chatstream_operator.errors import ApplyFailed, NameTaken, Refused, Unavailable
+from chatstream_operator.errors import ApplyFailed, Internal, NameTaken, Refused, Unavailable
 from chatstream_operator.kube.kinds import (
     CHATSTREAM,
     CLAIM,
@@ -17,6 +17,7 @@ from chatstream_operator.kube.kinds import (
     SERVICE,
     SERVICEACCOUNT,
     STATEFULSET,
+    Kind,
 )
 from tests.operator.bench import Bench
 from tests.operator.samples import DEMO, KEY, TGI, UID
@@ -229,6 +230,19 @@ async def test_a_deployment_that_was_paused_goes_on(bench: Bench) -> None:
     bench.kube.put(paused)
     await bench.settle()
     assert not bench.get(DEPLOYMENT, "demo")["spec"]["paused"]
+
+
+@pytest.mark.parametrize(("method", "kind"), [("apply", SERVICE), ("create", SECRET)])
+async def test_a_webhook_that_fails_is_told(bench: Bench, method: str, kind: Kind) -> None:
+    """The API server says 500, and may say so for ever."""
+    bench.put()
+    bench.kube.fail(method, kind, Internal("failed calling webhook x.example.com", status=500))
+    with pytest.raises(ApplyFailed):
+        await bench.reconcile()
+    assert bench.condition("Ready")["reason"] == "ApplyFailed"
+    assert "failed calling webhook x.example.com" in bench.condition("Ready")["message"]
+    await bench.settle()
+    assert bench.condition("Reconciled")["status"] == "True"
 
 
 async def test_an_api_server_that_is_away_is_asked_again(bench: Bench) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from chatstream_operator.errors import Conflict, Gone, KubeError, NotFound, Refused, Unavailable
+from chatstream_operator.errors import Conflict, Gone, Internal, KubeError, NotFound, Refused, Unavailable
 
 _BY_STATUS: dict[int, type[KubeError]] = {404: NotFound, 409: Conflict, 410: Gone}
 
@@ -13,7 +13,9 @@ _BY_STATUS: dict[int, type[KubeError]] = {404: NotFound, 409: Conflict, 410: Gon
 def error_of(status: int, body: bytes, retry_after_seconds: float | None = None) -> KubeError:
     """The message is that of the Status object, where the body holds one."""
     message = _message(body) or f"HTTP {status}"
-    if status == 429 or status >= 500:
+    if status == 500:
+        return Internal(message, status=status, retry_after=retry_after_seconds)
+    if status == 429 or status > 500:
         return Unavailable(message, status=status, retry_after=retry_after_seconds)
     return _BY_STATUS.get(status, Refused)(message, status=status)
 

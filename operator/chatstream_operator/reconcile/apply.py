@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 import structlog
 
-from chatstream_operator.errors import ApplyFailed, CleaningUp, Conflict, NameTaken, NotFound, Refused
+from chatstream_operator.errors import (
+    ApplyFailed,
+    CleaningUp,
+    Conflict,
+    Internal,
+    NameTaken,
+    NotFound,
+    Refused,
+)
 from chatstream_operator.kube import ChildCache, Kube, Object, Owner, kind_of
 from chatstream_operator.kube.kinds import CHILDREN, SECRET, STATEFULSET
 from chatstream_operator.manifests.plan import Manifest
@@ -32,7 +40,7 @@ class Applier:
                 await self._apply(chatstream, with_hash(manifest))
             except NameTaken as error:
                 failures.append(error)
-            except (Refused, Conflict) as error:
+            except (Refused, Conflict, Internal) as error:
                 what = f"{manifest['kind']} {manifest['metadata']['name']}"
                 failures.append(ApplyFailed(f"{what} was refused: {error}"))
         return failures
@@ -53,7 +61,7 @@ class Applier:
                 log.info("prune", kind=kind.kind, namespace=meta["namespace"], name=meta["name"])
                 try:
                     await self._kube.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
-                except Refused as error:
+                except (Refused, Internal) as error:
                     what = f"{kind.kind} {meta['name']}"
                     failures.append(ApplyFailed(f"deleting {what} was refused: {error}"))
         return failures

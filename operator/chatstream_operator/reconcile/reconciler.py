@@ -12,6 +12,7 @@ import structlog
 
 from chatstream_operator.errors import (
     ApplyFailed,
+    Internal,
     InvalidSpec,
     KubeError,
     NameTaken,
@@ -127,7 +128,7 @@ class Reconciler:
             wanted, plan = await self._secrets_of(chatstream)
         except NameTaken as error:
             return [error]
-        except Refused as error:
+        except (Refused, Internal) as error:
             return [ApplyFailed(f"a Secret was refused: {error}")]
         children = build_children(plan)
         problems = await self._applier.apply_all(chatstream, children)
