@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from chatstream_operator.reconcile.queue import LONGEST_DELAY, KeyQueue
+from chatstream_operator.reconcile.queue import LONGEST_DELAY, SHORTEST_PAUSE, KeyQueue
 
 
 def queue(jitter: float = 1.0) -> KeyQueue[str]:
@@ -106,12 +106,42 @@ def test_what_the_server_asks_for_is_the_least() -> None:
     assert one.next_due() == 7.0
 
 
-def test_a_change_during_back_off_is_seen_at_once() -> None:
+def test_a_change_during_back_off_is_seen_soon() -> None:
     one = queue()
     one.add("a", 0.0)
-    fail(one, 0.0)
+    for now in (0.0, 1.0, 3.0):
+        fail(one, now)
+        one.add("a", now)
+        assert one.next_due() == now + 0.25
+        one.add("a", now + 0.9)
+        assert one.next_due() == now + 0.25
+        one.pop(now + 0.9)
+        one.add("a", now + 0.9)
+        one.done("a", now + 0.9, failed=False)
+
+
+def test_one_that_reports_its_failure_is_not_run_in_a_circle() -> None:
+    """The status that a failed run has written is a change of the resource, and asks for the next run."""
+    one, now, runs = queue(), 0.0, 0
+    one.add("a", now)
+    while now < 60.0:
+        if one.pop(now):
+            runs += 1
+            one.add("a", now)
+            one.done("a", now, failed=True)
+        now += 0.01
+    assert runs <= 60 / 0.25 + 1
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(7.0, 7.0), (86400.0, LONGEST_DELAY)])
+def test_a_change_does_not_shorten_what_the_server_asks_for(asked: float, kept: float) -> None:
+    one = queue()
+    one.add("a", 0.0)
+    one.pop(0.0)
+    one.add("a", 0.0)
+    one.done("a", 0.0, failed=True, retry_after=asked)
     one.add("a", 0.1)
-    assert one.pop(0.1) == "a"
+    assert one.next_due() == kept
 
 
 @pytest.mark.parametrize("failures", [1, 5, 1000])
@@ -131,11 +161,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.running: set[str] = set()
         self.owed: dict[str, float] = {}
+        self.not_before: dict[str, float] = {}
 
     @rule(key=KEYS, delay=st.sampled_from([0.0, 0.0, 1.0, 30.0]))
     def add(self, key: str, delay: float) -> None:
         self.queue.add(key, self.now + delay)
-        self.owed[key] = min(self.owed.get(key, self.now + delay), self.now + delay)
+        at = max(self.now + delay, self.not_before.get(key, 0.0))
+        self.owed[key] = min(self.owed.get(key, at), at)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 100.0]))
     def wait(self, seconds: float) -> None:
@@ -157,7 +189,11 @@ class QueueMachine(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.running)))
         self.running.remove(key)
         self.queue.done(key, self.now, failed=failed)
+        self.not_before.pop(key, None)
         if failed:
+            self.not_before[key] = self.now + SHORTEST_PAUSE
+            if key in self.owed:
+                self.owed[key] = max(self.owed[key], self.not_before[key])
             # Not later than the longest back-off; the exact time is the queue's own business.
             assert len(self.queue) >= 1
             self.owed[key] = min(self.owed.get(key, float("inf")), self.due_of(key))

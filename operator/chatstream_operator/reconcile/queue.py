@@ -14,6 +14,8 @@ K = TypeVar("K", bound=Hashable)
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 60.0
+SHORTEST_PAUSE = 0.25
+"""After a failure, a key waits so long whatever happens: its own report of the failure is news of it too."""
 
 
 class KeyQueue(Generic[K]):
@@ -26,6 +28,7 @@ class KeyQueue(Generic[K]):
         self._order = itertools.count()
         self._running: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
 
     def __len__(self) -> int:
         """Keys that wait; running ones count where they are to run again."""
@@ -33,6 +36,7 @@ class KeyQueue(Generic[K]):
 
     def add(self, key: K, at: float) -> None:
         """Asks for a run at that time or after. A second request keeps the earlier time."""
+        at = max(at, self._not_before.get(key, at))
         known = self._due.get(key)
         if known is not None and known <= at:
             return
@@ -55,15 +59,20 @@ class KeyQueue(Generic[K]):
         return self._heap[0][0] if self._heap else None
 
     def done(self, key: K, now: float, *, failed: bool, retry_after: float | None = None) -> None:
-        """Ends a run. A failed one comes again after its back-off, or after what the server asked for."""
+        """Ends a run. A failed one comes again after its back-off, or sooner where it was asked for; but not
+        before the pause that the server asked for."""
         self._running.discard(key)
+        asked = self._due.pop(key, None)
         if failed:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            self.add(key, now + max(self.delay(failures), retry_after or 0.0))
+            pause = min(retry_after or 0.0, LONGEST_DELAY)
+            self._not_before[key] = now + max(SHORTEST_PAUSE, pause)
+            self.add(key, now + self.delay(failures))
         else:
             self._failures.pop(key, None)
-        if key in self._due:
-            self._push(key, self._due[key])
+            self._not_before.pop(key, None)
+        if asked is not None:
+            self.add(key, asked)
 
     def delay(self, failures: int) -> float:
         """Seconds after that many failures in a row: doubling, between half and the whole of it."""
