@@ -12,7 +12,7 @@ import pytest
 from devcluster import programs
 from devcluster.control_plane import Throwaway, throwaway
 from helm import Helm
-from tests.cluster.kubectl import Kubectl
+from tests.cluster.kubectl import Kubectl, eventually
 from tests.cluster.operator_process import OperatorProcess, grant_rights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,8 @@ def kubectl(plane: Throwaway) -> Kubectl:
     admin = Kubectl(programs.ensure("kubectl"), plane.kubeconfig)
     admin.must("apply", "--server-side", "-f", str(ROOT / "crds"))
     admin.must("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=20s")
+    # Its schema is published some seconds later.
+    eventually(lambda: admin.run("explain", "chatstream.spec").status == 0, "kubectl can explain it")
     return admin
 
 
