@@ -25,15 +25,19 @@ def plane() -> Iterator[Throwaway]:
         yield one
 
 
-@pytest.fixture(scope="session")
-def kubectl(plane: Throwaway) -> Kubectl:
-    """The administrator, on an API server that knows ChatStreams."""
+def administrator(plane: Throwaway) -> Kubectl:
+    """On an API server that knows ChatStreams from here."""
     admin = Kubectl(programs.ensure("kubectl"), plane.kubeconfig)
     admin.must("apply", "--server-side", "-f", str(ROOT / "crds"))
     admin.must("wait", "--for=condition=Established", f"crd/{CRD_NAME}", "--timeout=20s")
     # Its schema is published some seconds later.
     eventually(lambda: admin.run("explain", "chatstream.spec").status == 0, "kubectl can explain it")
     return admin
+
+
+@pytest.fixture(scope="session")
+def kubectl(plane: Throwaway) -> Kubectl:
+    return administrator(plane)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Iterator
 
 import pytest
 
+from devcluster.control_plane import throwaway
+from tests.cluster.conftest import administrator
 from tests.cluster.kubectl import Kubectl, chatstream
 from tests.operator.crd_schema import root_schema, walk
 
@@ -30,6 +34,21 @@ STATUS = {
         }
     ],
 }
+
+
+@pytest.fixture(scope="module")
+def kubectl() -> Iterator[Kubectl]:
+    """An API server without the operator, which would write the status too."""
+    with throwaway() as plane:
+        yield administrator(plane)
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> str:
+    """One for each test; all of them go with the API server."""
+    name = f"team-{secrets.token_hex(4)}"
+    kubectl.must("create", "namespace", name)
+    return name
 
 
 def write_status(kubectl: Kubectl, namespace: str) -> None:
