@@ -127,10 +127,10 @@ class RedisStore:
         await self._link.aclose()
 
     async def _timely(self, keys: list[str], args: _Args, latest: float) -> list[Any]:
-        """LOAD's answer, without the time. After `latest` (monotonic seconds) no lease is taken."""
+        """LOAD's answer, without the time. Nobody waits after `latest` (monotonic seconds)."""
         answer: list[Any]
         for _ in range(2):
-            limit = self._clock.after(latest - time.monotonic())
+            limit = self._clock.after(latest - _MARGIN - time.monotonic())
             *answer, now = await self._load(keys, [*args, limit])
             self._clock.learn(now)
             if answer[0] != b"late":
@@ -142,6 +142,10 @@ class RedisStore:
         # The braces keep both keys of a session on one node of a cluster.
         record = f"{self._prefix}{{{session_id}}}"
         return [record, f"{record}:lease"]
+
+
+_MARGIN = 0.05
+"""Seconds before a caller gives up from which on no lease is taken: the answer might come too late."""
 
 
 def _milliseconds(seconds: float) -> int:

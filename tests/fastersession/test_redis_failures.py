@@ -91,6 +91,14 @@ async def test_28_4_a_lease_that_a_paused_redis_takes_too_late_shuts_nobody_out(
     assert await store.load("s", lease=Lease("owner-b", 30)) is None
 
 
+async def test_28_6_no_lease_is_taken_in_the_moment_in_which_its_caller_gives_up(store: RedisStore) -> None:
+    """Redis carries it out in time, and the answer comes too late."""
+    await store.load("s")
+    with pytest.raises(TimeoutError):
+        await store._timely(store._keys("s"), ["owner-a", 30_000], time.monotonic() + 0.03)
+    assert await store.load("s", lease=Lease("owner-b", 30)) is None
+
+
 async def test_28_5_a_redis_whose_clock_was_set_gives_leases_all_the_same(store: RedisStore) -> None:
     await store.load("s")
     for wrong in (0, 2**52):
