@@ -1,4 +1,4 @@
-"""Bad manifests are refused with a message that names the field and the remedy (item 8)."""
+"""Bad manifests are refused with a message that names the field and the remedy."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Deleting a ChatStream leaves nothing behind, of any kind (item 6)."""
+"""Deleting a ChatStream leaves nothing behind, of any kind."""
 
 import pytest
 

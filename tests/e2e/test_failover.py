@@ -1,4 +1,4 @@
-"""The pod that served a turn goes; the next turn has the history, from Redis (item 2)."""
+"""The pod that served a turn goes; the next turn has the history, from Redis."""
 
 import pytest
 import pytest_asyncio

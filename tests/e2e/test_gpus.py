@@ -1,4 +1,4 @@
-"""Three ChatStreams on two GPUs: the third says why it waits, and runs when one goes (item 6)."""
+"""Three ChatStreams on two GPUs: the third says why it waits, and runs when one goes."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""limit + queue + 1 clients at once: one is refused, all others finish, nobody exceeds the limit (item 4)."""
+"""limit + queue + 1 clients at once: one is refused, all others finish, nobody exceeds the limit."""
 
 import asyncio
 import time

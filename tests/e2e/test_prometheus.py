@@ -1,4 +1,4 @@
-"""A real Prometheus finds the pods by itself; its answers equal what the test did (item 5)."""
+"""A real Prometheus finds the pods by itself; its answers equal what the test did."""
 
 import asyncio
 import json

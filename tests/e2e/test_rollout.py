@@ -1,4 +1,4 @@
-"""A changed prompt rolls out under 20 open streams, each longer than the rollout; none is cut (item 6)."""
+"""A changed prompt rolls out under 20 open streams, each longer than the rollout; none is cut."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Apply, Ready, chat: the main job, over TLS and over plain HTTP (issue 3, section 5, item 1)."""
+"""Apply, Ready, chat: the main job, over TLS and over plain HTTP."""
 
 import asyncio
 import contextlib
