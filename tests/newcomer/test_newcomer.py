@@ -3,7 +3,6 @@
 It takes the local cluster down, so it has a folder of its own and runs last.
 """
 
-import json
 import shutil
 import socket
 import subprocess
@@ -12,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from devcluster.kube import Kube
 from devcluster.network import BRIDGE
 from devcluster.paths import CLUSTER
-from make_up import PORT, ROOT, kill_all, kubectl, make, output, remains
+from make_up import PORT, ROOT, kill_all, make, output, remains
 
 HELM = str(CLUSTER.bin / "helm")
 
@@ -47,18 +47,19 @@ def chat(said: str) -> str:
 
 def what_runs() -> dict[str, Any]:
     """Everything that a run of `make up` with nothing to do must leave as it is."""
-    pods = json.loads(kubectl("get", "pods", "--all-namespaces", "--output=json"))["items"]
+    kube = Kube.load(CLUSTER.kubeconfig)
+    demo = kube.get("/apis/chatstream.dev/v1alpha1/namespaces/default/chatstreams/demo")
     return {
         "processes": {file.name: file.read_text() for file in (CLUSTER.run / "pids").iterdir()},
         "pods": {
             pod["metadata"]["uid"]: [status["restartCount"] for status in pod["status"]["containerStatuses"]]
-            for pod in pods
+            for pod in kube.get("/api/v1/pods")["items"]
             if "containerStatuses" in pod["status"]
         },
         "release": output(
             str(CLUSTER.bin / "helm"), f"--kubeconfig={CLUSTER.kubeconfig}", "list", "--all-namespaces"
         ),
-        "demo": json.loads(kubectl("get", "chatstream", "demo", "--output=json"))["metadata"]["generation"],
+        "demo": demo["metadata"]["generation"],
         "links": output("ip", "-o", "-br", "link"),
     }
 

@@ -39,12 +39,6 @@ def output(*command: str) -> str:
         return ""
 
 
-def kubectl(*arguments: str) -> str:
-    """Standard output of the cluster's own kubectl."""
-    command = [str(CLUSTER.bin / "kubectl"), f"--kubeconfig={CLUSTER.kubeconfig}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-
-
 def commands() -> dict[int, tuple[str, str]]:
     """Command line and control groups of every process, by its id."""
     found = {}
