@@ -9,6 +9,7 @@ from fastersession.errors import (
     StoreUnavailable,
     VersionConflict,
 )
+from fastersession.keys import KeyRing
 from fastersession.memory import MemoryStore
 from fastersession.middleware import FasterSessionMiddleware
 from fastersession.records import Lease, StoredSession
@@ -19,6 +20,7 @@ from fastersession.store import SessionStore
 __all__ = [
     "FasterSessionMiddleware",
     "InvalidSessionData",
+    "KeyRing",
     "Lease",
     "LeaseHeld",
     "MemoryStore",

@@ -9,12 +9,14 @@ from typing import Literal
 
 from itsdangerous import BadSignature, Signer
 
+from fastersession.keys import KeyRing
+
 SameSite = Literal["lax", "strict", "none"]
 
-MIN_KEY_BYTES = 16
-PLACEHOLDERS = frozenset({"your-session-secret-key", "your-session-secret-key-here", "your-secret-key-here"})
 _PURPOSE = b"fastersession.session-id"
-_SHAPE = re.compile(rb"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}")  # 256 bits of id, 256 bits of signature
+# 256 bits of id, 256 bits of signature. The last character holds 4 bits of these: a base64 decoder ignores
+# its other 2, which would let four spellings of one signature pass.
+_SHAPE = re.compile(rb"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]*")
 _MAX_TRIED = 8  # cookies of our name in one request; each costs a signature check
@@ -26,34 +28,37 @@ def new_id() -> str:
 
 
 class IdSigner:
-    """Signs ids with the first key, accepts what any key signed."""
+    """Signs ids with the first key of a ring, accepts what any of its keys signed."""
 
-    def __init__(self, secret_key: str | Sequence[str]) -> None:
-        keys = [secret_key] if isinstance(secret_key, str) else list(secret_key)
-        if not keys:
-            raise ValueError("secret_key is empty; make one with `openssl rand -base64 32`")
-        if any(len(key.encode()) < MIN_KEY_BYTES for key in keys):
-            raise ValueError(
-                f"every secret key needs {MIN_KEY_BYTES} bytes; make one with `openssl rand -base64 32`"
-            )
-        self.has_placeholder = any(key in PLACEHOLDERS for key in keys)
-        # itsdangerous signs with the last of its keys.
-        self._signer = Signer(
-            keys[::-1], salt=_PURPOSE, sep=".", key_derivation="hmac", digest_method=hashlib.sha256
-        )
+    def __init__(self, keys: str | Sequence[str] | KeyRing) -> None:
+        self._keys = KeyRing.of(keys)
+        derived = self._keys.derived(_PURPOSE)
+        self._made = (derived, _signer(derived))
 
     def sign(self, id_: str) -> str:
         """The cookie's value for an id."""
-        return self._signer.sign(id_).decode()
+        return self._current().sign(id_).decode()
 
     def verify(self, value: bytes) -> str | None:
         """The id in a cookie's value, None where we did not sign it."""
         if _SHAPE.fullmatch(value) is None:
             return None
         try:
-            return self._signer.unsign(value).decode()
+            return self._current().unsign(value).decode()
         except BadSignature:
             return None
+
+    def _current(self) -> Signer:
+        """The signer for the keys of now; it is built again only where they were replaced."""
+        derived = self._keys.derived(_PURPOSE)
+        if derived is not self._made[0]:
+            self._made = (derived, _signer(derived))
+        return self._made[1]
+
+
+def _signer(derived: tuple[bytes, ...]) -> Signer:
+    # itsdangerous signs with the last of its keys, and compares in constant time.
+    return Signer(derived[::-1], sep=".", key_derivation="none", digest_method=hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send, answer
 from fastersession.cookies import CookiePolicy, IdSigner, Presented, SameSite, default_name, read_cookie
 from fastersession.errors import SessionError
+from fastersession.keys import KeyRing
 from fastersession.leases import LeaseReturner
 from fastersession.session import Session, SessionContext
 from fastersession.store import SessionStore
@@ -17,15 +18,16 @@ logger = logging.getLogger(__name__)
 class FasterSessionMiddleware:
     """Gives every HTTP request a `Session` at `request.state.session`; other scopes pass untouched.
 
-    `secret_key`: one key or several; the first signs, every one verifies. Times are in seconds. With
-    `autoload=False` the application awaits `session.load()` itself, where and how it wants.
+    `secret_key`: one key or several, the first signs, every one verifies; or a KeyRing, whose keys can be
+    replaced while serving. Times are in seconds. With `autoload=False` the application awaits
+    `session.load()` itself, where and how it wants.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        secret_key: str | Sequence[str],
+        secret_key: str | Sequence[str] | KeyRing,
         store: SessionStore,
         http_only: bool = True,
         secure: bool = False,
@@ -48,8 +50,6 @@ class FasterSessionMiddleware:
         returner = LeaseReturner(store, io_timeout)
         self._context = SessionContext(store, returner, clock, io_timeout, idle_timeout, absolute_timeout)
         self._told_plain_http = False
-        if self._signer.has_placeholder:
-            logger.warning("secret_key is the placeholder of the documentation: anybody can forge sessions")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
