@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fastersession.bounded import within
 from fastersession.errors import StoreUnavailable
+from fastersession.redis_script import RedisScript
 
 T = TypeVar("T")
 
@@ -38,6 +39,10 @@ class RedisLink:
             raise self._unavailable(f"no answer within {self.io_timeout:g} s") from error
         except RedisError as error:
             raise self._unavailable(describe(error)) from error
+
+    def script(self, source: str) -> RedisScript:
+        """A script that runs on this Redis: await it with keys and arguments inside an attempt of `call`."""
+        return RedisScript(self.client, source)
 
     async def aclose(self) -> None:
         """Close every connection; later calls are refused."""

@@ -29,7 +29,7 @@ class RedisStore:
         self._link = link
         self._prefix = prefix
         self._clock = RedisClock()
-        script = link.client.register_script
+        script = link.script
         self._load, self._save = script(redis_scripts.LOAD), script(redis_scripts.SAVE)
         self._touch, self._delete = script(redis_scripts.TOUCH), script(redis_scripts.DELETE)
         self._release = script(redis_scripts.RELEASE)
