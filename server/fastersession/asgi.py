@@ -43,6 +43,9 @@ _ANSWERS: dict[type[SessionError], _Answer] = {
     InvalidSessionData: _Answer(500, "session_data_invalid", "the session cannot be read or written"),
 }
 _OTHER = _Answer(500, "session_error", "the session cannot be used")
+_CROSS_ORIGIN = _Answer(
+    403, "cross_origin_request", "a page of another origin may not do this; allowed_origins lists who may"
+)
 
 
 async def answer(send: Send, error: SessionError) -> None:
@@ -50,13 +53,23 @@ async def answer(send: Send, error: SessionError) -> None:
     given = _ANSWERS.get(type(error), _OTHER)
     level = logging.ERROR if given.status >= 500 else logging.INFO
     logger.log(level, "a request failed for its session: %s: %s", type(error).__name__, error)
+    retry_after = max(1, math.ceil(error.retry_after)) if isinstance(error, LeaseHeld) else given.retry_after
+    await _send_whole(send, given, retry_after)
+
+
+async def refuse(send: Send, reason: str) -> None:
+    """Send the whole response for a request of another origin. `reason` is for the log."""
+    logger.info("refused a request: %s", reason)
+    await _send_whole(send, _CROSS_ORIGIN, None)
+
+
+async def _send_whole(send: Send, given: _Answer, retry_after: int | None) -> None:
     body = json.dumps({"error": given.code, "detail": given.detail}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]
-    retry_after = max(1, math.ceil(error.retry_after)) if isinstance(error, LeaseHeld) else given.retry_after
     if retry_after is not None:
         headers.append((b"retry-after", str(retry_after).encode()))
     await send({"type": "http.response.start", "status": given.status, "headers": headers})

@@ -70,6 +70,7 @@ class CookiePolicy:
     http_only: bool = True
     secure: bool = False
     same_site: SameSite = "lax"
+    partitioned: bool = False
 
     def __post_init__(self) -> None:
         if _TOKEN.fullmatch(self.name) is None:
@@ -80,6 +81,8 @@ class CookiePolicy:
             raise ValueError("same_site is one of lax, strict, none")
         if self.same_site == "none" and not self.secure:
             raise ValueError("browsers drop SameSite=None cookies without Secure: set secure=True")
+        if self.partitioned and not self.secure:
+            raise ValueError("browsers drop Partitioned cookies without Secure: set secure=True")
         if self.name.startswith(("__Secure-", "__Host-")) and not self.secure:
             raise ValueError(f"browsers drop {self.name} without Secure: set secure=True")
         if self.name.startswith("__Host-") and self.path != "/":
@@ -100,6 +103,8 @@ class CookiePolicy:
         if self.secure:
             parts.append("Secure")
         parts.append(f"SameSite={self.same_site.capitalize()}")
+        if self.partitioned:
+            parts.append("Partitioned")
         return "; ".join(parts).encode("latin-1")
 
 

@@ -4,8 +4,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send, answer
+from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send, answer, refuse
 from fastersession.cookies import CookiePolicy, IdSigner, Presented, SameSite, default_name, read_cookie
+from fastersession.csrf import OriginCheck
 from fastersession.errors import SessionError
 from fastersession.keys import KeyRing
 from fastersession.leases import LeaseReturner
@@ -19,8 +20,8 @@ class FasterSessionMiddleware:
     """Gives every HTTP request a `Session` at `request.state.session`; other scopes pass untouched.
 
     `secret_key`: one key or several, the first signs, every one verifies; or a KeyRing, whose keys can be
-    replaced while serving. Times are in seconds. With `autoload=False` the application awaits
-    `session.load()` itself, where and how it wants.
+    replaced while serving. `allowed_origins`: whose pages may change something besides our own. Times are in
+    seconds. With `autoload=False` the application awaits `session.load()` itself, where and how it wants.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class FasterSessionMiddleware:
         same_site: SameSite = "lax",
         cookie_name: str | None = None,
         path: str = "/",
+        partitioned: bool = False,
+        allowed_origins: Sequence[str] = (),
         idle_timeout: float = 86400,
         absolute_timeout: float = 30 * 86400,
         autoload: bool = True,
@@ -45,7 +48,8 @@ class FasterSessionMiddleware:
         self._app = app
         self._signer = IdSigner(secret_key)
         name = default_name(secure, path) if cookie_name is None else cookie_name
-        self._cookie = CookiePolicy(name, path, http_only, secure, same_site)
+        self._cookie = CookiePolicy(name, path, http_only, secure, same_site, partitioned)
+        self._origins = OriginCheck(allowed_origins)
         self._autoload = autoload
         returner = LeaseReturner(store, io_timeout)
         self._context = SessionContext(store, returner, clock, io_timeout, idle_timeout, absolute_timeout)
@@ -55,6 +59,10 @@ class FasterSessionMiddleware:
         """ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        refusal = self._origins.refusal(scope)
+        if refusal is not None:
+            await refuse(send, refusal)
             return
         presented = read_cookie(scope["headers"], self._cookie.name, self._signer)
         session = Session(

@@ -37,9 +37,15 @@ class Browser:
         self.cookies: dict[str, str] = {}
 
     async def ask(
-        self, path: str = "/", *, method: str = "GET", cookie: bytes | None = None, send: Send | None = None
+        self,
+        path: str = "/",
+        *,
+        method: str = "GET",
+        cookie: bytes | None = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        send: Send | None = None,
     ) -> Reply:
-        """One request. `cookie` replaces what the jar would send."""
+        """One request. `cookie` replaces what the jar would send, `headers` come on top."""
         reply = Reply()
 
         async def keep(message: Message) -> None:
@@ -47,12 +53,14 @@ class Browser:
             if send is not None:
                 await send(message)
 
-        await self.app(self._scope(path, method, cookie), _no_body, keep)
+        await self.app(self._scope(path, method, cookie, headers), _no_body, keep)
         if reply.messages:
             self._keep_cookies(reply.headers("set-cookie"))
         return reply
 
-    def _scope(self, path: str, method: str, cookie: bytes | None) -> Scope:
+    def _scope(
+        self, path: str, method: str, cookie: bytes | None, headers: Sequence[tuple[bytes, bytes]]
+    ) -> Scope:
         jar = "; ".join(f"{name}={value}" for name, value in self.cookies.items()).encode()
         line = jar if cookie is None else cookie
         return {
@@ -64,7 +72,7 @@ class Browser:
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
-            "headers": [(b"host", b"testserver")] + ([(b"cookie", line)] if line else []),
+            "headers": [(b"host", b"testserver")] + ([(b"cookie", line)] if line else []) + [*headers],
             "client": ("192.0.2.1", 40000),
             "server": ("testserver", 443),
         }

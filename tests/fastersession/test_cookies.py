@@ -80,6 +80,10 @@ def test_26j_a_key_is_measured_in_bytes() -> None:
         (CookiePolicy("s", http_only=False), b"s=v; Path=/; SameSite=Lax"),
         (CookiePolicy("s", path="/chat", same_site="strict"), b"s=v; Path=/chat; HttpOnly; SameSite=Strict"),
         (CookiePolicy("s", secure=True, same_site="none"), b"s=v; Path=/; HttpOnly; Secure; SameSite=None"),
+        (
+            CookiePolicy("__Host-s", secure=True, same_site="none", partitioned=True),
+            b"__Host-s=v; Path=/; HttpOnly; Secure; SameSite=None; Partitioned",
+        ),
     ],
 )
 def test_26k_every_attribute_is_where_it_belongs(policy: CookiePolicy, header: bytes) -> None:
@@ -107,6 +111,18 @@ def test_26l_what_browsers_drop_or_what_breaks_out_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"browsers drop|not a valid|one of"):
         CookiePolicy(name, path, secure=secure, same_site=same_site)
+
+
+def test_26_31_a_partitioned_cookie_needs_secure() -> None:
+    with pytest.raises(ValueError, match="Partitioned"):
+        CookiePolicy("s", partitioned=True)
+
+
+def test_26_32_a_cookie_is_expired_with_the_attributes_that_it_was_set_with() -> None:
+    policy = CookiePolicy("__Host-s", secure=True, same_site="none", partitioned=True)
+    attributes = policy.set("v").split(b"; ")[1:]
+    assert policy.expire().split(b"; ")[0] == b"__Host-s="
+    assert policy.expire().split(b"; ")[3:] == attributes
 
 
 def test_26m_the_name_has_the_strictest_prefix() -> None:
