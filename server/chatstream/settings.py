@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from fastersession.csrf import OriginCheck
+
 Seconds = Annotated[float, Field(gt=0)]
 CONFIG_VARIABLE = "CHATSTREAM_CONFIG"
 
@@ -60,11 +62,15 @@ class CookieSettings(Part):
     """The cookie goes over https only. false: for plain http, in development."""
     same_site: Literal["lax", "strict", "none"] = "lax"
     """With whose requests browsers send the cookie; none needs secure."""
+    partitioned: bool = False
+    """A cookie for each site that embeds the chat (with same_site none); needs secure."""
 
     @model_validator(mode="after")
-    def none_needs_secure(self) -> Self:
+    def what_needs_secure(self) -> Self:
         if self.same_site == "none" and not self.secure:
             raise ValueError("same_site none needs secure true: browsers refuse such a cookie otherwise")
+        if self.partitioned and not self.secure:
+            raise ValueError("partitioned needs secure true: browsers refuse such a cookie otherwise")
         return self
 
 
@@ -72,24 +78,55 @@ class SessionSettings(Part):
     store: Literal["memory", "redis"] = "memory"
     """memory is of this process alone and dies with it."""
     redis_url: str | None = None
-    """redis://, rediss:// or unix://; for store redis."""
+    """For store redis: redis://[user:password@]host:port/number (rediss:// with TLS), unix:///path,
+    redis+sentinel://host:port,host:port/service/number or redis+cluster://host:port,host:port (both with
+    rediss+ too)."""
     redis_password: SecretStr | None = None
     """For a URL that holds none."""
+    redis_ca_file: Path | None = None
+    """PEM file of those who may have signed Redis' certificate, with TLS. null: whom the system trusts."""
     secret_keys: list[SecretStr] = []
-    """The first signs, every one verifies; each of at least 16 bytes. There is no default."""
+    """The first signs cookies, every one verifies; each of at least 16 bytes. There is no default."""
+    secret_keys_file: Path | None = None
+    """In place of secret_keys: a JSON list of them, read again every 5 s, so that keys change without a
+    restart."""
+    encryption_keys: list[SecretStr] = []
+    """Encrypt what is stored: the first encrypts, every one decrypts; each of at least 16 bytes. []: no
+    encryption."""
+    encryption_keys_file: Path | None = None
+    """In place of encryption_keys: a JSON list of them, read again every 5 s."""
+    allowed_origins: list[str] = []
+    """Other origins whose pages may send turns and delete conversations, each scheme://host[:port]; our own
+    may anyway."""
     idle_timeout: Seconds = 86_400
     """How long a session lives without a request."""
     absolute_timeout: Seconds = 2_592_000
     """How long a session lives however much it is used."""
     cookie: CookieSettings = CookieSettings()
 
-    @field_validator("secret_keys")
+    @field_validator("secret_keys", "encryption_keys")
     @classmethod
     def long_enough(cls, keys: list[SecretStr]) -> list[SecretStr]:
         for number, key in enumerate(keys):
             if len(key.get_secret_value().encode()) < 16:
                 raise ValueError(f"key {number} has fewer than 16 bytes")
         return keys
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def are_origins(cls, origins: list[str]) -> list[str]:
+        OriginCheck(origins)
+        return origins
+
+    @model_validator(mode="after")
+    def one_place_for_keys(self) -> Self:
+        for keys, file, name in (
+            (self.secret_keys, self.secret_keys_file, "secret_keys"),
+            (self.encryption_keys, self.encryption_keys_file, "encryption_keys"),
+        ):
+            if keys and file is not None:
+                raise ValueError(f"{name} and {name}_file are both set: keys come from one place")
+        return self
 
     @model_validator(mode="after")
     def redis_needs_url(self) -> Self:

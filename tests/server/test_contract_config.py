@@ -68,10 +68,15 @@ def test_the_schema_is_what_it_was_agreed_to_be() -> None:
             "store": "memory",
             "redis_url": None,
             "redis_password": None,
+            "redis_ca_file": None,
             "secret_keys": [],
+            "secret_keys_file": None,
+            "encryption_keys": [],
+            "encryption_keys_file": None,
+            "allowed_origins": [],
             "idle_timeout": 86400,
             "absolute_timeout": 2592000,
-            "cookie": {"secure": True, "same_site": "lax"},
+            "cookie": {"secure": True, "same_site": "lax", "partitioned": False},
         },
         "chat": {
             "system_prompt": None,
@@ -122,6 +127,12 @@ def test_json_is_read_too(tmp_path: Path) -> None:
         ("sessions: {secret_keys: [short]}", "fewer than 16 bytes"),
         ("sessions: {store: redis}", "CHATSTREAM_SESSIONS__REDIS_URL"),
         ("sessions: {cookie: {secure: false, same_site: none}}", "needs secure true"),
+        ("sessions: {cookie: {secure: false, partitioned: true}}", "sessions.cookie: Value error, partition"),
+        ("sessions: {encryption_keys: [short]}", "sessions.encryption_keys: Value error, key 0 has fewer"),
+        ("sessions: {secret_keys: [key-of-16-bytes-], secret_keys_file: /a}", "secret_keys_file are both"),
+        ("sessions: {encryption_keys: [key-of-16-bytes-], encryption_keys_file: /a}", "_keys_file are both"),
+        ('sessions: {allowed_origins: ["*"]}', "sessions.allowed_origins: Value error, allowed_origins: '*'"),
+        ("sessions: {allowed_origins: [https://a.example/path]}", "of the form scheme://host[:port]"),
         ("chat: {max_new_tokens: 9000}", "max_new_tokens must be below"),
         ("- 1", "must hold a mapping"),
         ("a: [", "cannot be read"),
@@ -131,6 +142,23 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, content: str, says
     with pytest.raises(ConfigurationError) as error:
         load_settings(write(tmp_path, content))
     assert says in str(error.value)
+
+
+def test_key_files_and_more_in_the_operators_file(tmp_path: Path) -> None:
+    content = """
+    sessions:
+      redis_ca_file: /etc/chatstream/redis-ca/ca.crt
+      secret_keys_file: /etc/chatstream/keys/session-keys
+      encryption_keys_file: /etc/chatstream/keys/encryption-keys
+      allowed_origins: ["https://www.example.com", "http://localhost:5173"]
+      cookie: {same_site: none, partitioned: true}
+    """
+    sessions = load_settings(write(tmp_path, content)).sessions
+    assert sessions.redis_ca_file == Path("/etc/chatstream/redis-ca/ca.crt")
+    assert sessions.secret_keys_file == Path("/etc/chatstream/keys/session-keys")
+    assert sessions.encryption_keys_file == Path("/etc/chatstream/keys/encryption-keys")
+    assert sessions.allowed_origins == ["https://www.example.com", "http://localhost:5173"]
+    assert sessions.cookie.partitioned
 
 
 def test_no_secret_is_repeated_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from chatstream.app import build_service
 from chatstream.engines import DemoEngine
 from chatstream.settings import ConfigurationError
 from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable
+from fastersession.keys import fingerprint
 from tests.server.support.apps import KEY, demo_settings
 from tests.server.support.engine import FakeEngine
 from tests.server.support.live import Browser, serving, until
@@ -116,7 +117,13 @@ async def test_status_tells_the_operator_what_it_reads() -> None:
     assert status == 200
     assert told == {
         "engine": {"up": True, "model_id": "chatstream/demo"},
-        "sessions": {"store": "memory", "reachable": True, "error": None},
+        "sessions": {
+            "store": "memory",
+            "reachable": True,
+            "error": None,
+            "keys": [fingerprint(KEY)],
+            "encryption_keys": [],
+        },
         "load": {"processing": 0, "waiting": 0, "limit": 2, "queue_limit": 5},
         "draining": False,
         "plain_http_with_secure_cookie": 0,

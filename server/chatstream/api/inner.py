@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from chatstream.api.health import EngineMonitor
 from chatstream.turns import ChatStream
-from fastersession import SessionError, SessionStore
+from fastersession import KeyRing, SessionError, SessionStore
 
 PING_LIMIT = 2.0
 
@@ -24,13 +24,21 @@ class StatusSource:
     monitor: EngineMonitor
     store: SessionStore
     store_kind: Literal["memory", "redis"]
+    keys: KeyRing
+    encryption_keys: KeyRing | None
 
     async def collect(self) -> dict[str, Any]:
         insecure = self.chat_stream.metrics.registry.get_sample_value("chatstream_insecure_cookies_total")
         error = await self._store_error()
         return {
             "engine": {"up": self.monitor.up, "model_id": self.monitor.model_id},
-            "sessions": {"store": self.store_kind, "reachable": error is None, "error": error},
+            "sessions": {
+                "store": self.store_kind,
+                "reachable": error is None,
+                "error": error,
+                "keys": self.keys.fingerprints(),
+                "encryption_keys": self.encryption_keys.fingerprints() if self.encryption_keys else (),
+            },
             "load": asdict(self.chat_stream.load()),
             "draining": self.chat_stream.draining,
             "plain_http_with_secure_cookie": int(insecure or 0),

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 
 from chatstream.api import EngineMonitor, StatusSource, build_inner_routes, build_public_router
+from chatstream.app.keys import Keys, read_keys
 from chatstream.engines import DemoEngine, Engine, TGIEngine
 from chatstream.metrics import Metrics
 from chatstream.settings import ConfigurationError, EngineSettings, SessionSettings, Settings
@@ -34,17 +35,14 @@ def build_service(
     settings: Settings, engine: Engine | None = None, store: SessionStore | None = None
 ) -> Service:
     """Raises ConfigurationError where the settings do not suffice."""
-    if not settings.sessions.secret_keys:
-        raise ConfigurationError(
-            "sessions.secret_keys is empty: set CHATSTREAM_SESSIONS__SECRET_KEYS to a JSON list of one key "
-            "or more, each of 16 bytes or more; the first signs"
-        )
+    keys = read_keys(settings.sessions)
     store = build_store(settings.sessions) if store is None else store
     engine = build_engine(settings.engine) if engine is None else engine
     chat_stream = build_chat_stream(settings, engine)
     monitor = EngineMonitor(engine, chat_stream.metrics.engine_up)
-    source = StatusSource(chat_stream, monitor, store, settings.sessions.store)
-    return Service(chat_stream, build_public(settings, source), Starlette(routes=build_inner_routes(source)))
+    source = StatusSource(chat_stream, monitor, store, settings.sessions.store, keys.session, keys.encryption)
+    public = build_public(settings, source, keys)
+    return Service(chat_stream, public, Starlette(routes=build_inner_routes(source)))
 
 
 def build_engine(settings: EngineSettings) -> Engine:
@@ -100,13 +98,15 @@ def build_chat_stream(settings: Settings, engine: Engine) -> ChatStream:
     )
 
 
-def build_public(settings: Settings, source: StatusSource) -> FastAPI:
+def build_public(settings: Settings, source: StatusSource, keys: Keys) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         source.monitor.start()
+        keys.follower.start()
         try:
             yield
         finally:
+            await keys.follower.stop()
             await source.monitor.stop()
             await source.chat_stream.aclose()
             await source.store.aclose()
@@ -116,10 +116,12 @@ def build_public(settings: Settings, source: StatusSource) -> FastAPI:
     sessions = settings.sessions
     app.add_middleware(
         FasterSessionMiddleware,
-        secret_key=[key.get_secret_value() for key in sessions.secret_keys],
+        secret_key=keys.session,
         store=source.store,
         secure=sessions.cookie.secure,
         same_site=sessions.cookie.same_site,
+        partitioned=sessions.cookie.partitioned,
+        allowed_origins=sessions.allowed_origins,
         idle_timeout=sessions.idle_timeout,
         absolute_timeout=sessions.absolute_timeout,
         autoload=False,
