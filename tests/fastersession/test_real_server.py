@@ -1,33 +1,15 @@
 """Behind a real uvicorn: streams are not buffered, and a client's going is heard at once."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
-import uvicorn
 
 from fastersession import FasterSessionMiddleware, Lease, LeaseHeld, MemoryStore
-from fastersession.asgi import ASGIApp, Receive, Scope, Send
+from fastersession.asgi import Receive, Scope, Send
 from tests.fastersession.apps import the_session
 from tests.fastersession.browser import KEY
+from tests.fastersession.serving import serving
 from tests.fastersession.spy import eventually
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The address of a server on a free port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_level="critical", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        await running
-        listener.close()
 
 
 async def test_27_1_a_stream_is_not_buffered() -> None:
