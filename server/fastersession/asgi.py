@@ -50,7 +50,7 @@ _CROSS_ORIGIN = _Answer(
 
 async def answer(send: Send, error: SessionError) -> None:
     """Send the whole response for an error that no handler took: {"error", "detail"}."""
-    given = _ANSWERS.get(type(error), _OTHER)
+    given = next((_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS), _OTHER)
     level = logging.ERROR if given.status >= 500 else logging.INFO
     logger.log(level, "a request failed for its session: %s: %s", type(error).__name__, error)
     retry_after = max(1, math.ceil(error.retry_after)) if isinstance(error, LeaseHeld) else given.retry_after

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from fastersession.errors import StoreUnavailable
+from fastersession.errors import StoreTimeout
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
 
 
 async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """The result of `work`, or StoreUnavailable after `seconds`."""
+    """The result of `work`, or StoreTimeout after `seconds`."""
     try:
         return await within(work, seconds)
     except TimeoutError as error:
-        raise StoreUnavailable(f"the session store did not answer within {seconds:g} s") from error
+        raise StoreTimeout(f"the session store did not answer within {seconds:g} s") from error
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:

@@ -1,75 +1,170 @@
-"""The way to Redis: a bounded pool, limits on every wait, retries that end, errors that name the cause."""
+"""The way to Redis: limits on every wait, retries that end, errors that name the cause, a circuit breaker."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.asyncio import Redis
 
 from fastersession.bounded import within
-from fastersession.errors import StoreUnavailable
+from fastersession.circuit import Circuit, Ticket
+from fastersession.errors import (
+    SessionError,
+    StoreBusy,
+    StoreReadOnly,
+    StoreTimeout,
+    StoreUnavailable,
+    StoreUnreachable,
+)
+from fastersession.redis_client import RedisClient
+from fastersession.redis_errors import REDIS_ERRORS, named
 from fastersession.redis_script import RedisScript
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+Attempt = Callable[[bool], Awaitable[T]]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_NO_ANSWER = (StoreUnreachable, StoreTimeout, StoreBusy)
+"""What counts for the circuit: Redis is not there, or not for us. All else is an answer."""
+
+_WORTH_A_RETRY = (*_NO_ANSWER, StoreReadOnly)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a call has come, for the error if its time is over."""
+
+    waits_for_place: bool = True
+    failure: SessionError | None = None
 
 
 class RedisLink:
-    """Runs calls on one Redis. Each ends within `io_timeout` seconds, with its result or StoreUnavailable."""
+    """Runs calls on Redis. Each ends within `io_timeout` seconds, with its result or StoreUnavailable.
 
-    def __init__(self, pool: BlockingConnectionPool, *, io_timeout: float, retries: int) -> None:
-        self.client: Redis = Redis.from_pool(pool)
-        self._address = _address(pool.connection_kwargs)
+    At most `max_connections` calls are under way at once, the others wait. `where` names Redis in messages.
+    """
+
+    def __init__(
+        self,
+        client: RedisClient,
+        *,
+        where: str,
+        io_timeout: float,
+        retries: int,
+        max_connections: int,
+        circuit: Circuit | None = None,
+    ) -> None:
+        self._client = client
+        self._where = where
         self.io_timeout = io_timeout
         self._retries = retries
+        self._places = asyncio.Semaphore(max_connections)
+        self._circuit = circuit or Circuit()
+        self._last = StoreUnavailable(where)
         self._closed = False
 
-    async def call(self, attempt: Callable[[bool], Awaitable[T]]) -> T:
-        """The result of `attempt(again)`; `again` says that a former attempt may have been carried out."""
-        if self._closed:
-            raise self._unavailable("the store is closed")
-        try:
-            return await within(self._with_retries(attempt), self.io_timeout)
-        except TimeoutError as error:
-            raise self._unavailable(f"no answer within {self.io_timeout:g} s") from error
-        except RedisError as error:
-            raise self._unavailable(describe(error)) from error
+    @property
+    def client(self) -> Redis:
+        """For commands inside an attempt of `call`."""
+        return self._client.redis
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether calls fail at once, since Redis did not answer."""
+        return self._circuit.is_open
 
     def script(self, source: str) -> RedisScript:
         """A script that runs on this Redis: await it with keys and arguments inside an attempt of `call`."""
         return RedisScript(self.client, source)
 
+    async def call(self, attempt: Attempt[T]) -> T:
+        """The result of `attempt(again)`; `again` says that a former attempt may have been carried out.
+
+        Raises StoreUnavailable, InvalidSessionData where Redis holds something else under a session's key,
+        and whatever `attempt` raises by itself.
+        """
+        if self._closed:
+            raise self._is_closed()
+        ticket = self._circuit.admit()
+        if ticket is None:
+            raise self._not_tried()
+        try:
+            result = await self._within_limit(attempt)
+        except _NO_ANSWER as error:
+            self._failed(ticket, error)
+            raise
+        except SessionError:
+            self._succeeded()
+            raise
+        except BaseException:
+            self._circuit.abandoned(ticket)
+            raise
+        self._succeeded()
+        return result
+
     async def aclose(self) -> None:
         """Close every connection; later calls are refused."""
         self._closed = True
-        await self.client.aclose(close_connection_pool=True)
+        await self._client.aclose()
 
-    async def _with_retries(self, attempt: Callable[[bool], Awaitable[T]]) -> T:
-        for failures in range(self._retries):
+    # --- one call ------------------------------------------------------------------------------------
+
+    async def _within_limit(self, attempt: Attempt[T]) -> T:
+        progress = _Progress()
+        try:
+            return await within(self._in_a_place(attempt, progress), self.io_timeout)
+        except TimeoutError as error:
+            raise self._too_late(progress) from error
+
+    async def _in_a_place(self, attempt: Attempt[T], progress: _Progress) -> T:
+        async with self._places:
+            progress.waits_for_place = False
+            return await self._with_retries(attempt, progress)
+
+    async def _with_retries(self, attempt: Attempt[T], progress: _Progress) -> T:
+        failures = 0
+        while True:
             try:
                 return await attempt(failures > 0)
-            except (AuthenticationError, AuthorizationError):
-                raise
-            except (RedisConnectionError, RedisTimeoutError):
-                pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 (spread, no secret)
-        return await attempt(self._retries > 0)
+            except REDIS_ERRORS as error:
+                progress.failure = named(error, self._where)
+                if failures == self._retries or not isinstance(progress.failure, _WORTH_A_RETRY):
+                    raise progress.failure from error
+            if isinstance(progress.failure, StoreReadOnly):
+                await self._client.forget()  # it was the master, perhaps: its name may lead elsewhere now
+            pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 (spread, no secret)
+            failures += 1
+            if self._closed:
+                raise self._is_closed()
 
-    def _unavailable(self, cause: str) -> StoreUnavailable:
-        return StoreUnavailable(f"Redis at {self._address}: {cause}")
+    def _too_late(self, progress: _Progress) -> StoreUnavailable:
+        limit = f"within {self.io_timeout:g} s"
+        if progress.waits_for_place:
+            return StoreBusy(f"{self._where}: no connection became free {limit}")
+        before = "" if progress.failure is None else f" (before that: {progress.failure})"
+        return StoreTimeout(f"{self._where}: no answer {limit}{before}")
 
+    def _is_closed(self) -> StoreUnavailable:
+        return StoreUnreachable(f"{self._where}: the store is closed")
 
-def describe(error: RedisError) -> str:
-    """The cause in words for people who run the service; never a password."""
-    if isinstance(error, (AuthenticationError, AuthorizationError)):
-        return f"the password was refused ({error})"
-    return str(error) or type(error).__name__
+    # --- the circuit ---------------------------------------------------------------------------------
 
+    def _not_tried(self) -> StoreUnavailable:
+        wait = self._circuit.wait
+        when = f"not tried again for {wait:.1f} s" if wait else "being tried again"
+        return type(self._last)(f"{self._last}; {when}")
 
-def _address(kwargs: dict[str, Any]) -> str:
-    return str(kwargs.get("path") or f"{kwargs.get('host', 'localhost')}:{kwargs.get('port', 6379)}")
+    def _failed(self, ticket: Ticket, error: StoreUnavailable) -> None:
+        self._last = error
+        if self._circuit.failed(ticket):
+            logger.warning("%s; sessions are not asked for there until it answers a trial", error)
+
+    def _succeeded(self) -> None:
+        if self._circuit.succeeded():
+            logger.warning("%s answers again", self._where)

@@ -3,17 +3,17 @@
 import math
 import secrets
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from fastersession import redis_scripts
 from fastersession.errors import LeaseHeld, VersionConflict
 from fastersession.records import Lease, StoredSession
+from fastersession.redis_client import Timeouts, open_client
 from fastersession.redis_clock import RedisClock
 from fastersession.redis_link import RedisLink
+from fastersession.redis_url import parse_redis_url
 
 _Args = list[str | int | float]
 
@@ -41,35 +41,39 @@ class RedisStore:
         *,
         prefix: str = "chatstream:session:",
         password: str | None = None,
+        ca_file: str | Path | None = None,
         max_connections: int = 50,
         socket_timeout: float = 1.0,
         connect_timeout: float = 1.0,
         io_timeout: float = 1.8,
         retries: int = 2,
     ) -> "RedisStore":
-        """Connects at first use. Times in seconds; `url` is redis://, rediss:// or unix://.
+        """Connects at first use. Times in seconds.
 
-        `password` is for a URL that holds none. `socket_timeout` bounds one answer, `io_timeout` a whole
-        method: the wait for a free connection and the `retries` too. It is below the middleware's so that the
-        error names the cause. Raises ValueError for any other URL.
+        `url` is redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// or a rediss+ form of these.
+        `password` is for a URL that holds none; `ca_file` (PEM) names who signs the server's certificate
+        instead of the system's authorities. `socket_timeout` bounds one answer, `io_timeout` a whole method:
+        the wait for a free connection and the `retries` too. It is below the middleware's so that the error
+        names the cause. Raises ValueError, without the URL in it, for any other URL.
         """
-        options: dict[str, Any] = {} if password is None else {"password": password}
-        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
-            url,
+        parsed = parse_redis_url(url)
+        if parsed.password is None:
+            parsed = replace(parsed, password=password)
+        timeouts = Timeouts(answer=socket_timeout, connect=connect_timeout)
+        client = open_client(parsed, ca_file=ca_file, max_connections=max_connections, timeouts=timeouts)
+        link = RedisLink(
+            client,
+            where=parsed.where,
+            io_timeout=io_timeout,
+            retries=retries,
             max_connections=max_connections,
-            timeout=io_timeout,
-            socket_timeout=socket_timeout,
-            socket_connect_timeout=connect_timeout,
-            retry=Retry(NoBackoff(), 0),  # RedisLink retries, within io_timeout
-            protocol=2,
-            driver_info=None,
-            **options,
         )
-        try:
-            pool.connection_class(**pool.connection_kwargs)  # which connects to nothing yet
-        except TypeError as error:
-            raise ValueError("the Redis URL has an option that there is not") from error
-        return cls(RedisLink(pool, io_timeout=io_timeout, retries=retries), prefix)
+        return cls(link, prefix)
+
+    @property
+    def circuit_open(self) -> bool:
+        """Whether Redis did not answer lately: methods fail at once then, but for a trial now and then."""
+        return self._link.circuit_open
 
     async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
         """See SessionStore.load."""
