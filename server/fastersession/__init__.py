@@ -17,17 +17,21 @@ from fastersession.errors import (
     StoreUnreachable,
     VersionConflict,
 )
+from fastersession.journal import Journal
 from fastersession.keys import KeyRing
 from fastersession.memory import MemoryStore
 from fastersession.middleware import FasterSessionMiddleware
-from fastersession.records import Lease, StoredSession
+from fastersession.records import Append, Change, Lease, StoredSession, Tail, Window
 from fastersession.redis_store import RedisStore
 from fastersession.session import Session
 from fastersession.store import SessionStore
 
 __all__ = [
+    "Append",
+    "Change",
     "FasterSessionMiddleware",
     "InvalidSessionData",
+    "Journal",
     "KeyRing",
     "Lease",
     "LeaseHeld",
@@ -47,6 +51,8 @@ __all__ = [
     "StoreUnavailable",
     "StoreUnreachable",
     "StoredSession",
+    "Tail",
     "VersionConflict",
+    "Window",
     "register_type",
 ]

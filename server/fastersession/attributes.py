@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastersession.codec import registry
+from fastersession.codec import parse, registry
 
 Encoded = dict[str, str]
 """The JSON text of each attribute by its name."""
@@ -18,20 +18,20 @@ class Attributes:
 
     def encode(self) -> Encoded:
         """The live attributes as they would be stored. Raises InvalidSessionData."""
-        return registry.encode(self.live)
+        return registry.encode(self.live).texts
 
     def reset(self, text: str | None) -> None:
         """Take over what was read; None for nothing. The dict stays the same one."""
-        fresh = {} if text is None else registry.decode(text)
-        stored = registry.encode(fresh)
+        fresh = {} if text is None else registry.decode(parse(text))
+        stored = registry.encode(fresh).texts
         self.live.clear()
         self.live.update(fresh)
         self.stored = stored
 
     def merge(self, text: str) -> bool:
         """Take over what somebody else stored since. False, and nothing done, where both changed the same."""
-        fresh = registry.decode(text)
-        theirs = registry.encode(fresh)
+        fresh = registry.decode(parse(text))
+        theirs = registry.encode(fresh).texts
         names = foreign_changes(self.stored, self.encode(), theirs)
         if names is None:
             return False

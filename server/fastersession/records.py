@@ -1,6 +1,8 @@
 """What passes between a session and its store."""
 
 import json
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,17 +20,47 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """How much of each journal a load reads: its newest entries, the newest one in any case.
+
+    At most `entries` of them, and together at most `bytes` of text (UTF-8). Raises ValueError below 1.
+    """
+
+    entries: int = 1_000
+    bytes: int = 1_048_576
+
+    def __post_init__(self) -> None:
+        if min(self.entries, self.bytes) < 1:
+            raise ValueError("a window has at least 1 entry and 1 byte")
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What was read of a journal: JSON texts, the first of which is the journal's entry number `start`.
+
+    Entries are numbered from 0 for ever, also after the oldest were dropped.
+    """
+
+    start: int
+    entries: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSession:
-    """One record. Times: unix seconds; `attributes`: the JSON text of one object; `version` counts writes."""
+    """One record. Times: unix seconds; `attributes`: the JSON text of one object; `version` counts writes.
+
+    `journals` holds what was read of the session's journals, by their keys; one without entries may lack.
+    """
 
     attributes: str = field(repr=False)  # users' words: no place for them in logs
     created_at: float
     last_accessed_at: float
     max_inactive_interval: float
     version: int = 0
+    journals: Mapping[str, Tail] = field(default_factory=dict, repr=False)
 
     def to_json(self) -> str:
-        """The record as a store keeps it. `version` is not in it: a store compares that one by itself."""
+        """The head as a store keeps it: without `version` and `journals`, which it keeps by itself."""
         head = {
             "schema": SCHEMA,
             "created_at": self.created_at,
@@ -65,3 +97,38 @@ class StoredSession:
             max_inactive_interval=float(raw["max_inactive_interval"]),
             version=version,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """What is new in one journal, which keeps its newest `limit` entries.
+
+    `after` is how many entries the writer knew of. From there on stand those that others wrote meanwhile, and
+    this very write's where it was carried out already and its answer was lost.
+    """
+
+    after: int
+    entries: tuple[str, ...] = field(repr=False)
+    limit: int
+
+
+def _mark() -> str:
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write, whole or not at all.
+
+    `expected_version` is the version that was read, 0 for none: this creates the session. With `record` None
+    the attributes stay as they are. With one, `journals` are all that its attributes refer to: the others go,
+    with their entries. `appends` are to journals that the session has, or that are in `journals`. `mark` is
+    the write's own: a write that is sent again has the same one, and is not carried out twice.
+    """
+
+    expected_version: int
+    accessed_at: float
+    record: StoredSession | None
+    journals: tuple[str, ...] = ()
+    appends: Mapping[str, Append] = field(default_factory=dict)
+    mark: str = field(default_factory=_mark)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastersession import InvalidSessionData, StoredSession, register_type
 from fastersession.attributes import foreign_changes
-from fastersession.codec import UnknownTyped, join, registry
+from fastersession.codec import UnknownTyped, join, parse, registry, texts_of
 
 
 @dataclass
@@ -30,6 +30,18 @@ def _point(data: dict[str, Any]) -> Point:
 
 register_type(Point, "tests.Point", lambda point: {"x": point.x, "label": point.label}, _point)
 
+
+def encoded(attributes: dict[str, Any]) -> dict[str, str]:
+    return registry.encode(attributes).texts
+
+
+def decoded(text: str) -> dict[str, Any]:
+    raw = parse(text)
+    texts_of(raw)
+    return registry.decode(raw)
+
+
+DEEP = '{"a":' + '{"a":' * 600 + "1" + "}" * 601
 KEYS = st.text(max_size=5) | st.just("$type") | st.just("$data")
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -47,28 +59,29 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
 def test_25l_typed_values_round_trip(attributes: dict[str, Any]) -> None:
-    assert registry.decode(join(registry.encode(attributes))) == attributes
+    assert decoded(join(encoded(attributes))) == attributes
 
 
 @given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
 def test_25m_what_was_just_loaded_counts_as_unchanged(attributes: dict[str, Any]) -> None:
-    encoded = registry.encode(attributes)
-    assert registry.encode(registry.decode(join(encoded))) == encoded
+    texts = encoded(attributes)
+    assert texts_of(parse(join(texts))) == texts
+    assert encoded(decoded(join(texts))) == texts
 
 
 def test_25n_text_that_looks_like_a_typed_value_stays_text() -> None:
     planted = {"from_user": {"$type": "tests.Point", "$data": {"x": 1, "label": ""}}}
-    again = registry.decode(join(registry.encode(planted)))
+    again = decoded(join(encoded(planted)))
     assert again == planted
     assert type(again["from_user"]) is dict
 
 
 def test_25o_an_unknown_type_stays_what_it_was() -> None:
     text = '{"a":{"$type":"of.a.newer.version","$data":[1]}}'
-    again = registry.decode(text)
+    again = decoded(text)
     assert again == {"a": {"$type": "of.a.newer.version", "$data": [1]}}
     assert isinstance(again["a"], UnknownTyped)
-    assert join(registry.encode(again)) == text
+    assert join(encoded(again)) == text
 
 
 @pytest.mark.parametrize(
@@ -86,10 +99,12 @@ def test_25q_a_cycle_is_refused() -> None:
         registry.encode({"cycle": cycle})
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "1", '{"a":{"$type":"tests.Point","$data":{}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "1", '{"a":NaN}', '{"a":1e999}', DEEP, '{"a":{"$type":"tests.Point","$data":{}}}']
+)
 def test_25r_what_cannot_be_read_says_so(text: str) -> None:
     with pytest.raises(InvalidSessionData):
-        registry.decode(text)
+        decoded(text)
 
 
 def test_25s_names_are_taken_once() -> None:
@@ -104,9 +119,7 @@ def test_25s_names_are_taken_once() -> None:
 
 RECORDS = st.builds(
     StoredSession,
-    attributes=st.dictionaries(st.text(max_size=5), SCALARS, max_size=3).map(
-        lambda d: join(registry.encode(d))
-    ),
+    attributes=st.dictionaries(st.text(max_size=5), SCALARS, max_size=3).map(lambda d: join(encoded(d))),
     created_at=st.floats(0, 4e9),
     last_accessed_at=st.floats(0, 4e9),
     max_inactive_interval=st.floats(1, 1e9),
