@@ -30,6 +30,8 @@ class History(ABC):
 
     insecure_cookie: bool = False
     """The session's cookie will not come back: the client is told."""
+    previous_ended: bool = False
+    """Whether `load` found that the client had a conversation that is no more: it is told so."""
 
     @abstractmethod
     async def load(self, lease_seconds: float) -> ChatPrompt | None:

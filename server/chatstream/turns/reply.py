@@ -34,6 +34,7 @@ class Reply:
         self._headers = list(headers)
         extension = (scope.get("extensions") or {}).get(ABORT_EXTENSION) or {}
         self._abort: Callable[[], None] | None = extension.get("abort")
+        self._warnings: list[str] = []
         self._prelude = b""
         self._ping: asyncio.Task[None] | None = None
         self.started = False
@@ -41,9 +42,9 @@ class Reply:
         self.blocked_since: float | None = None
         self.last_write = clock()
 
-    def warn(self, code: str, detail: str, header: str) -> None:
-        """Tell of something in the headers and in front of the first event."""
-        self.add_header(b"x-chatstream-warning", header.encode())
+    def warn(self, code: str, detail: str) -> None:
+        """Tell of something by an event in front of the next one, and in the headers unless they have gone."""
+        self._warnings.append(code.replace("_", "-"))
         self._prelude += encode_event("warning", {"code": code, "detail": detail})
 
     def add_header(self, name: bytes, value: bytes) -> None:
@@ -109,12 +110,14 @@ class Reply:
     async def _write(self, data: bytes) -> None:
         if not self.started:
             await self._start(200, STREAM_HEADERS)
-            data = self._prelude + data
+        data, self._prelude = self._prelude + data, b""
         await self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     async def _start(self, status: int, headers: Iterable[Header]) -> None:
         self.started = True
         sent = [*headers, *self._headers]
+        if self._warnings:
+            sent.append((b"x-chatstream-warning", ", ".join(self._warnings).encode()))
         await self._put({"type": "http.response.start", "status": status, "headers": sent})
 
     async def _put(self, message: MutableMapping[str, Any]) -> None:

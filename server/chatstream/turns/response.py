@@ -64,7 +64,6 @@ class TurnResponse(Response):
             reply.warn(
                 "secure_cookie_over_plain_http",
                 "The session's cookie is for https only, so over http each turn begins a new session.",
-                "secure-cookie-over-plain-http",
             )
         exchange = Exchange(self._request, chat, receive, reply, history, self._callback)
         return exchange, self._services.admission.enter()

@@ -32,10 +32,11 @@ from chatstream.turns.services import Exchange, Services
 
 log = get_logger(__name__)
 
-NOT_SAVED = {
-    "code": "history_not_saved",
-    "detail": "This turn could not be saved: the next one may not know of it.",
-}
+NOT_SAVED = ("history_not_saved", "This turn could not be saved: the next one may not know of it.")
+SESSION_ENDED = (
+    "session_ended",
+    "The earlier conversation of this browser has ended or was lost; this is a new one.",
+)
 
 
 class Turn:
@@ -98,14 +99,16 @@ class Turn:
         self._complete = True
         self._release()
         if await asyncio.shield(self._keep()) is not None:
-            await self._reply.write(encode_event("warning", NOT_SAVED))
+            self._reply.warn(*NOT_SAVED)
         await self._reply.write(encode_event("done", self.generation.summary(self._message_id)))
         self._end(SUCCESS)
 
     async def _load(self) -> tuple[str, tuple[str, ...]]:
         """The prompt's text and its stop strings; from here the turn is accepted."""
-        options, chat = self._services.options, self._exchange.chat
-        stored = await self._exchange.history.load(self._limits.lease_seconds) or ChatPrompt()
+        options, chat, history = self._services.options, self._exchange.chat, self._exchange.history
+        stored = await history.load(self._limits.lease_seconds) or ChatPrompt()
+        if history.previous_ended:
+            self._reply.warn(*SESSION_ENDED)
         prompt = stored.configured(options.template, options.system_prompt, options.max_turns)
         if chat.regenerate:
             prompt.regenerate()

@@ -138,6 +138,7 @@ class MemoryHistory(History):
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
         await self._operate("load")
         self._hold(True)
+        self.previous_ended = self._kept.get("ended", False)
         stored = self._kept.get("prompt")
         assert isinstance(stored, ChatPrompt | None)
         return stored
