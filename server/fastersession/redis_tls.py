@@ -20,9 +20,15 @@ class TlsFiles:
     certificate: str | None = None
     key: str | None = None
 
-    def stamps(self) -> tuple[int, ...]:
+    def __str__(self) -> str:
+        return ", ".join(self._paths())
+
+    def _paths(self) -> list[str]:
+        return [path for path in (self.ca, self.certificate, self.key) if path]
+
+    def stamps(self) -> list[int]:
         """Other ones than before where a file was replaced. Raises OSError."""
-        return tuple(Path(path).stat().st_mtime_ns for path in (self.ca, self.certificate, self.key) if path)
+        return [Path(path).stat().st_mtime_ns for path in self._paths()]
 
     def context(self) -> ssl.SSLContext:
         """Raises OSError, ssl.SSLError among them."""
@@ -42,7 +48,7 @@ class Trust:
         try:
             self._context, self._stamps = files.context(), files.stamps()
         except OSError as error:
-            raise ValueError(f"the TLS files for Redis cannot be used: {error}") from error
+            raise ValueError(f"the TLS files for Redis ({files}) cannot be used: {error}") from error
 
     def context(self) -> ssl.SSLContext:
         """With files that cannot be used (any more), the one before."""
@@ -51,7 +57,9 @@ class Trust:
             if stamps != self._stamps:
                 self._context, self._stamps = self._files.context(), stamps
         except OSError as error:
-            logger.warning("the TLS files for Redis cannot be used, those before stay in use: %s", error)
+            logger.warning(
+                "the TLS files for Redis (%s) cannot be used, those before stay: %s", self._files, error
+            )
         return self._context
 
 

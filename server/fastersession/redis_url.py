@@ -19,6 +19,7 @@ _FOR_ALL = {"username", "password", "client_name"}
 _FOR_DB = {"db"}
 _FOR_TLS = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 _FOR_SENTINELS = {"sentinel_username", "sentinel_password"}
+_HINT = "in a user name or a password, write / as %2F, # as %23, ? as %3F"
 _REDIS_PORT, _SENTINEL_PORT = 6379, 26379
 
 
@@ -62,7 +63,7 @@ def parse_redis_url(url: str) -> RedisUrl:
     kind, tls = _SCHEMES[parts.scheme]
     options = _options(parts, _allowed(kind, tls=tls))
     if parts.fragment:
-        raise ValueError("the Redis URL has a '#': in a user name or a password write it as %23")
+        raise ValueError(f"the Redis URL has a '#' ({_HINT})")
     user, _, hosts = parts.netloc.rpartition("@")
     name, _, word = user.partition(":")
     username, password = options.pop("username", unquote(name)), options.pop("password", unquote(word))
@@ -119,7 +120,7 @@ def _place(parts: SplitResult, kind: Kind, options: dict[str, str]) -> tuple[str
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise ValueError("the database in the Redis URL is no number")
+        raise ValueError(f"the database in the Redis URL is no number ({_HINT})")
     return int(text)
 
 
@@ -136,9 +137,7 @@ def _host(text: str, default: int) -> tuple[str, int]:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(
-            "a port in the Redis URL is no number up to 65535 (in a user name or a password, write / as %2F)"
-        ) from None
+        raise ValueError(f"a port in the Redis URL is no number up to 65535 ({_HINT})") from None
     if not host or parts.path or port == 0:
         raise ValueError("the Redis URL has a host without a name")
     return host, default if port is None else port
