@@ -15,6 +15,9 @@ from fastersession.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
+# Without more_body each of them is the last one of a body; whatever else a server knows passes as it comes.
+_BODIES = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
+
 
 class FasterSessionMiddleware:
     """Gives every HTTP request a `Session` at `request.state.session`; other scopes pass untouched.
@@ -106,9 +109,12 @@ class _Responder:
         try:
             await app(scope, receive, self.send)
         except SessionError as error:
-            if self._started:
+            if self._replaced:
+                logger.info("after a response that failed for its session: %s", error)
+            elif self._started:
                 raise
-            await self._replace(error)
+            else:
+                await self._replace(error)
         finally:
             await self._conclude()
 
@@ -119,7 +125,7 @@ class _Responder:
         if message["type"] == "http.response.start":
             await self._start(message)
             return
-        if not message.get("more_body", False):
+        if message["type"] in _BODIES and not message.get("more_body", False):
             await self._save_before_the_end()
         await self._send(message)
 
@@ -163,9 +169,11 @@ class _Responder:
 
     async def _conclude(self) -> None:
         """The application is done. What it left unsaved is saved, unless it failed before it answered."""
-        if self._started and not self._replaced and await self._save():
-            await self._touch()
-        await self._session.release()
+        try:
+            if self._started and not self._replaced and await self._save():
+                await self._touch()
+        finally:
+            await self._session.release()
 
     async def _save(self) -> bool:
         try:
