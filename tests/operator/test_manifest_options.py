@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from chatstream_operator.rotation import ABSOLUTE_TIMEOUT
 from chatstream_operator.settings import OperatorSettings
 from chatstream_operator.spec import ChatStream
+from chatstream_operator.spec.model import SecretKeyRef
 from tests.operator.samples import (
     SETTINGS,
     TGI,
@@ -162,7 +164,65 @@ def test_the_cookie_reaches_the_server() -> None:
     cookie = config_of(demo(sessions={"cookie": {"secure": False, "sameSite": "Strict"}}))["sessions"][
         "cookie"
     ]
-    assert cookie == {"secure": False, "same_site": "strict"}
+    assert cookie == {"secure": False, "same_site": "strict", "partitioned": False}
+    parts = {"sameSite": "None", "partitioned": True}
+    assert config_of(demo(sessions={"cookie": parts}))["sessions"]["cookie"]["partitioned"] is True
+
+
+def test_allowed_origins_reach_the_server() -> None:
+    origins = ["https://www.example.com", "http://localhost:3000"]
+    assert config_of(demo(sessions={"allowedOrigins": origins}))["sessions"]["allowed_origins"] == origins
+    assert config_of(demo())["sessions"]["allowed_origins"] == []
+
+
+def files_of(resource: ChatStream) -> dict[str, tuple[str, str]]:
+    """Of the server's volume: the object and its key, by path."""
+    volume = next(one for one in pod_spec(resource)["volumes"] if one["name"] == "config")
+    assert volume["projected"]["defaultMode"] == 0o440
+    secrets = [one["secret"] for one in volume["projected"]["sources"] if "secret" in one]
+    return {item["path"]: (secret["name"], item["key"]) for secret in secrets for item in secret["items"]}
+
+
+def test_keys_are_files_that_the_settings_name() -> None:
+    mounts = {mount["name"]: mount["mountPath"] for mount in server_of()["volumeMounts"]}
+    assert mounts["config"] == "/etc/chatstream"
+    assert files_of(demo()) == {"keys/session-keys": ("demo-keys", "session-keys")}
+    assert config_of()["sessions"]["secret_keys_file"] == "/etc/chatstream/keys/session-keys"
+    assert not {"encryption_keys_file", "redis_ca_file"} & set(config_of()["sessions"])
+    assert not [name for name in env_of(server_of()) if "KEYS" in name]
+
+
+def test_sessions_are_encrypted_with_keys_of_their_own() -> None:
+    resource = demo(sessions={"encrypt": True})
+    assert files_of(resource)["keys/encryption-keys"] == ("demo-keys", "encryption-keys")
+    path = config_of(resource)["sessions"]["encryption_keys_file"]
+    assert path == "/etc/chatstream/keys/encryption-keys"
+
+
+def test_an_authority_of_the_users_redis_is_a_file() -> None:
+    refs = {"urlSecretRef": {"name": "mine", "key": "url"}, "caSecretRef": {"name": "ca", "key": "tls.crt"}}
+    resource = demo(sessions={"redis": refs})
+    assert files_of(resource)["redis-ca.crt"] == ("ca", "tls.crt")
+    assert config_of(resource)["sessions"]["redis_ca_file"] == "/etc/chatstream/redis-ca.crt"
+    assert resource.redis_ca_ref == SecretKeyRef(name="ca", key="tls.crt")
+
+
+def test_a_session_lives_no_longer_than_the_keys_that_signed_it() -> None:
+    assert config_of()["sessions"]["absolute_timeout"] == ABSOLUTE_TIMEOUT
+
+
+def test_only_the_servers_of_a_resource_reach_its_redis() -> None:
+    spec = children()["NetworkPolicy/demo-redis"]["spec"]
+    (rule,) = spec["ingress"]
+    (peer,) = rule["from"]
+    servers = children()["Deployment/demo"]["spec"]["template"]["metadata"]["labels"]
+    redis = children()["StatefulSet/demo-redis"]["spec"]["template"]["metadata"]["labels"]
+    assert peer.keys() == {"podSelector"}
+    assert peer["podSelector"]["matchLabels"].items() <= servers.items()
+    assert spec["podSelector"]["matchLabels"].items() <= redis.items()
+    assert not peer["podSelector"]["matchLabels"].items() <= redis.items()
+    assert rule["ports"] == [{"protocol": "TCP", "port": 6379}]
+    assert (spec["policyTypes"], spec["egress"]) == (["Ingress", "Egress"], [])
 
 
 def test_a_session_ends_after_its_idle_time() -> None:

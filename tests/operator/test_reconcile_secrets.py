@@ -15,6 +15,8 @@ from chatstream_operator.reconcile.secrets import checksum, new_secret
 from tests.operator.bench import Bench
 from tests.operator.samples import DEMO, KEY, TGI, UID
 
+TWO_KEYS = json.dumps(["new-" * 8, "old-" * 8])
+
 
 @pytest.fixture
 def bench() -> Bench:
@@ -38,6 +40,18 @@ async def test_26_session_keys_are_32_random_bytes(bench: Bench) -> None:
     keys = json.loads(decoded(bench, "demo-keys")["session-keys"])
     assert [len(base64.urlsafe_b64decode(key + "=")) for key in keys] == [32]
     assert len({new_secret() for _ in range(100)}) == 100
+
+
+async def test_keys_of_encryption_are_made_where_they_are_wanted(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    assert "encryption-keys" not in decoded(bench, "demo-keys")
+    bench.put({**DEMO, "sessions": {"encrypt": True}})
+    await bench.settle()
+    keys = decoded(bench, "demo-keys")
+    (one,) = json.loads(keys["encryption-keys"])
+    assert len(base64.urlsafe_b64decode(one + "=")) == 32
+    assert one not in keys["session-keys"]
 
 
 async def test_every_resource_has_keys_of_its_own() -> None:
@@ -102,16 +116,44 @@ async def test_a_secret_that_was_deleted_is_made_anew_and_rolls_the_pods(bench: 
     assert keys_checksum(bench) != before
 
 
-async def test_keys_that_a_user_changed_stay_and_roll_the_pods(bench: Bench) -> None:
+async def test_keys_that_a_user_changed_stay_and_roll_no_pod(bench: Bench) -> None:
     bench.put()
     await bench.settle()
     before = keys_checksum(bench)
     changed = copy.deepcopy(bench.get(SECRET, "demo-keys"))
-    changed["data"]["session-keys"] = base64.b64encode(b'["new", "old"]').decode()
+    changed["data"]["session-keys"] = base64.b64encode(TWO_KEYS.encode()).decode()
     bench.kube.put(changed)
     await bench.settle()
-    assert decoded(bench, "demo-keys")["session-keys"] == '["new", "old"]'
+    assert decoded(bench, "demo-keys")["session-keys"] == TWO_KEYS
+    assert keys_checksum(bench) == before
+
+
+async def test_a_key_of_the_engine_that_a_user_changed_rolls_the_pods(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    before = keys_checksum(bench)
+    changed = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    changed["data"]["engine-api-key"] = base64.b64encode(b"mine").decode()
+    bench.kube.put(changed)
+    await bench.settle()
     assert keys_checksum(bench) != before
+
+
+async def test_a_secret_that_changed_meanwhile_is_not_mended_from_what_it_was(bench: Bench) -> None:
+    """The cache is behind: keys that were rotated since must not be set back."""
+    bench.put()
+    await bench.settle()
+    stripped = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    stripped["metadata"]["labels"].pop("app.kubernetes.io/component")
+    bench.kube.put(stripped)
+    bench.sync()
+    stripped["data"]["session-keys"] = base64.b64encode(TWO_KEYS.encode()).decode()
+    bench.kube.put(stripped)
+    with pytest.raises(Conflict):
+        await bench.reconciler.reconcile(KEY)
+    await bench.settle()
+    assert decoded(bench, "demo-keys")["session-keys"] == TWO_KEYS
+    assert "app.kubernetes.io/component" in bench.get(SECRET, "demo-keys")["metadata"]["labels"]
 
 
 async def test_a_key_that_was_taken_out_is_made_anew_with_what_belongs_to_it(bench: Bench) -> None:
@@ -267,6 +309,21 @@ async def test_a_users_secret_that_is_missing_is_looked_for_again(bench: Bench) 
     put_secret(bench, "hf", token="eA==")
     assert await bench.reconcile() is None
     assert bench.condition("Ready")["reason"] != "SecretMissing"
+
+
+async def test_an_authority_that_is_missing_is_told_with_its_name_and_key(bench: Bench) -> None:
+    refs = {"urlSecretRef": {"name": "mine", "key": "url"}, "caSecretRef": {"name": "ca", "key": "tls.crt"}}
+    bench.put({**DEMO, "sessions": {"redis": refs}})
+    put_secret(bench, "mine", url="eA==")
+    assert await bench.reconcile() == 10.0
+    for name in ("Ready", "SessionsReady"):
+        assert bench.condition(name)["reason"] == "SecretMissing"
+        message = bench.condition(name)["message"]
+        assert "spec.sessions.redis.caSecretRef: there is no Secret ca: create it" in message
+        assert "with the key tls.crt" in message
+    put_secret(bench, "ca", **{"tls.crt": "eA=="})
+    await bench.reconcile()
+    assert bench.condition("SessionsReady")["reason"] != "SecretMissing"
 
 
 def test_a_checksum_tells_contents_apart_and_not_their_order() -> None:

@@ -39,6 +39,7 @@ SECRET = Kind("v1", "Secret", "secrets")
 SERVICEACCOUNT = Kind("v1", "ServiceAccount", "serviceaccounts")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 DISRUPTIONBUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORKPOLICY = Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 POD = Kind("v1", "Pod", "pods")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
@@ -51,6 +52,7 @@ CHILDREN = (
     SERVICEACCOUNT,
     CLAIM,
     DISRUPTIONBUDGET,
+    NETWORKPOLICY,
 )
 """Kinds that the operator applies and prunes."""
 

@@ -129,8 +129,12 @@ class MemoryKube:
         place = (kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
         self._note(method, kind, place[2])
         live = self.objects.get(place, {"metadata": {}})
+        obj = copy.deepcopy(obj)
+        version = obj["metadata"].pop("resourceVersion", None)
+        if version not in (None, live["metadata"].get("resourceVersion")):
+            raise Conflict(f"{place[2]}: the object has been modified", status=409)
         merged = _merge(copy.deepcopy(live), obj, self._applied.get(place, {}))
-        self._applied[place] = copy.deepcopy(obj)
+        self._applied[place] = obj
         return self.put(merged)
 
     def _find(self, place: Place) -> Object:
@@ -213,3 +217,5 @@ def _operate(obj: Object, operation: dict[str, Any]) -> None:
         raise Refused("testing of a value failed", status=422)
     if operation["op"] == "remove":
         del parent[key]
+    if operation["op"] == "add":
+        parent[key] = copy.deepcopy(operation["value"])

@@ -43,7 +43,10 @@ class Kube(Protocol):
         """Changes after resource_version; ends when the server ends it. Raises Gone where it is too old."""
 
     async def apply(self, obj: Object) -> Object:
-        """Server-side apply, taking fields over by force. Gives the object as it is now."""
+        """Server-side apply, taking fields over by force. Gives the object as it is now.
+
+        Raises Conflict where obj has a resource version that is not the object's.
+        """
 
     async def apply_status(self, obj: Object) -> Object:
         """Server-side apply of the status subresource. Raises NotFound."""

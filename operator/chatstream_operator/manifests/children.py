@@ -6,6 +6,7 @@ from chatstream_operator.manifests.configmap import build_configmap
 from chatstream_operator.manifests.deployment import build_deployment
 from chatstream_operator.manifests.disruptionbudget import build_disruptionbudget
 from chatstream_operator.manifests.modelcache import build_model_cache
+from chatstream_operator.manifests.networkpolicy import build_redis_networkpolicy
 from chatstream_operator.manifests.plan import Manifest, Plan
 from chatstream_operator.manifests.redis import build_redis_statefulset
 from chatstream_operator.manifests.service import build_redis_service, build_service
@@ -28,4 +29,9 @@ def build_children(plan: Plan) -> list[Manifest]:
 
 
 def _build_redis(plan: Plan) -> list[Manifest]:
-    return [build_redis_serviceaccount(plan), build_redis_service(plan), build_redis_statefulset(plan)]
+    return [
+        build_redis_serviceaccount(plan),
+        build_redis_service(plan),
+        build_redis_networkpolicy(plan),
+        build_redis_statefulset(plan),
+    ]

@@ -9,7 +9,8 @@ import yaml
 
 from chatstream_operator.manifests import names
 from chatstream_operator.manifests.plan import Manifest, Plan
-from chatstream_operator.manifests.server import CONFIG_FILE
+from chatstream_operator.manifests.server import CONFIG_FILE, CONFIG_FOLDER, KEYS_FOLDER, REDIS_CA_FILE
+from chatstream_operator.rotation import ABSOLUTE_TIMEOUT
 
 
 def build_configmap(plan: Plan) -> Manifest:
@@ -28,7 +29,7 @@ def build_config_checksum(plan: Plan) -> str:
 
 
 def build_server_config(plan: Plan) -> dict[str, Any]:
-    """The server's settings, in its own names; durations in seconds. Secrets come by environment."""
+    """The server's settings, in its own names; durations in seconds. Of secrets, only the files."""
     spec = plan.chatstream.spec
     return {
         "host": "0.0.0.0",  # noqa: S104 -- a pod is reached by its address
@@ -56,9 +57,22 @@ def _sessions(plan: Plan) -> dict[str, Any]:
     return {
         "store": sessions.store.lower(),
         **({"redis_url": url} if chatstream.session_store == "managed" else {}),
+        **({"redis_ca_file": f"{CONFIG_FOLDER}/{REDIS_CA_FILE}"} if chatstream.redis_ca_ref else {}),
+        "secret_keys_file": _key_file(names.SESSION_KEYS),
+        **({"encryption_keys_file": _key_file(names.ENCRYPTION_KEYS)} if sessions.encrypt else {}),
         "idle_timeout": sessions.idle_timeout,
-        "cookie": {"secure": sessions.cookie.secure, "same_site": sessions.cookie.same_site.lower()},
+        "absolute_timeout": ABSOLUTE_TIMEOUT,
+        "allowed_origins": list(sessions.allowed_origins),
+        "cookie": {
+            "secure": sessions.cookie.secure,
+            "same_site": sessions.cookie.same_site.lower(),
+            "partitioned": sessions.cookie.partitioned,
+        },
     }
+
+
+def _key_file(ring: str) -> str:
+    return f"{CONFIG_FOLDER}/{KEYS_FOLDER}/{ring}"
 
 
 def _chat(plan: Plan) -> dict[str, Any]:

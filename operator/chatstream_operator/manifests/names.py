@@ -14,6 +14,8 @@ OWNER_NAME = "chatstream.dev/name"
 HASH_ANNOTATION = "chatstream.dev/applied-hash"
 CONFIG_CHECKSUM = "chatstream.dev/config-checksum"
 KEYS_CHECKSUM = "chatstream.dev/keys-checksum"
+KEY_ROTATION = "chatstream.dev/key-rotation"
+"""On the Secret of the keys: how far their rotation is, as rotation.State writes it."""
 
 HTTP_PORT = 8080
 METRICS_PORT = 9090
@@ -21,6 +23,8 @@ ENGINE_PORT = 3000
 REDIS_PORT = 6379
 
 SESSION_KEYS = "session-keys"
+ENCRYPTION_KEYS = "encryption-keys"
+RINGS = (SESSION_KEYS, ENCRYPTION_KEYS)
 ENGINE_API_KEY = "engine-api-key"
 REDIS_PASSWORD = "password"  # noqa: S105 -- the name of a key in a Secret
 REDIS_CONF = "redis.conf"
@@ -32,6 +36,11 @@ def config_name(chatstream: ChatStream) -> str:
 
 def keys_name(chatstream: ChatStream) -> str:
     return f"{chatstream.name}-keys"
+
+
+def ring_names(chatstream: ChatStream) -> tuple[str, ...]:
+    """The rings of keys in the Secret: servers read them as files, and follow their changes."""
+    return (SESSION_KEYS, ENCRYPTION_KEYS) if chatstream.spec.sessions.encrypt else (SESSION_KEYS,)
 
 
 def redis_name(chatstream: ChatStream) -> str:

@@ -1,13 +1,13 @@
-"""The Secrets: made once from fresh random bytes, which the caller gives; never written again."""
+"""The Secrets: made once from fresh random bytes, which the caller gives. Only a rotation changes keys."""
 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
 
 from chatstream_operator.manifests import names
 from chatstream_operator.manifests.plan import Manifest
+from chatstream_operator.rotation import State, write_ring
 from chatstream_operator.spec import ChatStream
 
 NewSecret = Callable[[], str]
@@ -19,21 +19,32 @@ protected-mode yes
 port {port}
 dir /data
 requirepass {password}
+save ""
 appendonly yes
 appendfsync everysec
+no-appendfsync-on-rewrite no
+aof-load-truncated yes
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 64mb
 maxmemory 256mb
 maxmemory-policy noeviction
 """
 
 
 def build_keys_secret(chatstream: ChatStream, new_secret: NewSecret) -> Manifest:
-    """Session keys as a JSON list, the first of which signs; and the key of the engine's port.
+    """Rings of keys as JSON lists, of which the first key is used; and the key of the engine's port.
+
+    Whoever asks for a rotation before there are keys has it done with the first ones.
 
     Sessions that are retained are reached with cookies that these keys have signed: then the Secret has no
     owner, and stays when the ChatStream goes.
     """
-    data = {names.SESSION_KEYS: json.dumps([new_secret()]), names.ENGINE_API_KEY: new_secret()}
+    rings = {name: write_ring((new_secret(),)) for name in names.ring_names(chatstream)}
+    data = {**rings, names.ENGINE_API_KEY: new_secret()}
     secret = _secret(chatstream, names.keys_name(chatstream), "server", data)
+    if chatstream.rotation_request:
+        state = State(handled=chatstream.rotation_request)
+        secret["metadata"]["annotations"] = {names.KEY_ROTATION: state.write()}
     if chatstream.spec.sessions.retain:
         del secret["metadata"]["ownerReferences"]
     return secret

@@ -8,6 +8,10 @@ from chatstream_operator.manifests.security import build_container_security
 
 CONFIG_FOLDER = "/etc/chatstream"
 CONFIG_FILE = "config.yaml"
+REDIS_CA_FILE = "redis-ca.crt"
+KEYS_FOLDER = "keys"
+FILE_MODE = 0o440
+"""Of files in the volume: for root and the server's group, which its fsGroup is."""
 PRESTOP_SECONDS = 5
 """Time for the endpoints to forget the pod, before the server closes its listener."""
 
@@ -38,18 +42,30 @@ def build_server_container(plan: Plan) -> Manifest:
 
 def build_server_volumes(plan: Plan) -> list[Manifest]:
     """Volumes of the pod that the server mounts."""
-    config = {"name": "config", "configMap": {"name": names.config_name(plan.chatstream)}}
-    return [config, {"name": "tmp", "emptyDir": {}}]
+    return [
+        {"name": "config", "projected": {"defaultMode": FILE_MODE, "sources": _sources(plan)}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+
+
+def _sources(plan: Plan) -> list[Manifest]:
+    """The settings; the keys, as files, since those of a running pod follow the Secret; an authority."""
+    chatstream = plan.chatstream
+    keys = [{"key": name, "path": f"{KEYS_FOLDER}/{name}"} for name in names.ring_names(chatstream)]
+    sources: list[Manifest] = [
+        {"configMap": {"name": names.config_name(chatstream)}},
+        {"secret": {"name": names.keys_name(chatstream), "items": keys}},
+    ]
+    if ref := chatstream.redis_ca_ref:
+        sources.append({"secret": {"name": ref.name, "items": [{"key": ref.key, "path": REDIS_CA_FILE}]}})
+    return sources
 
 
 def build_server_env(plan: Plan) -> list[Manifest]:
-    """Where the settings file lies, and the secrets: they are never in the ConfigMap."""
+    """Where the settings file lies, and the secrets that do not change: they are never in the ConfigMap."""
     chatstream = plan.chatstream
     keys = names.keys_name(chatstream)
-    refs = {
-        "CHATSTREAM_SESSIONS__SECRET_KEYS": {"name": keys, "key": names.SESSION_KEYS},
-        "CHATSTREAM_ENGINE__API_KEY": {"name": keys, "key": names.ENGINE_API_KEY},
-    }
+    refs = {"CHATSTREAM_ENGINE__API_KEY": {"name": keys, "key": names.ENGINE_API_KEY}}
     if chatstream.session_store == "managed":
         password = {"name": names.redis_name(chatstream), "key": names.REDIS_PASSWORD}
         refs["CHATSTREAM_SESSIONS__REDIS_PASSWORD"] = password

@@ -1,9 +1,10 @@
-"""Events: one when Ready changes its reason, and none when the same is only said again."""
+"""Events: one when Ready changes its reason, and none when the same is only said again; and of keys."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from chatstream_operator.spec import API_VERSION, KIND, Key
@@ -51,9 +52,22 @@ def event_type(before: Raw | None, after: Raw) -> str:
     return "Normal" if passing else "Warning"
 
 
-def build_event(raw: Raw, before: Raw | None, condition: Raw, *, now: str, instance: str) -> dict[str, Any]:
-    """raw: the ChatStream. before, condition: Ready as it was and is. now: RFC 3339 with microseconds.
-    instance: which operator says so."""
+@dataclass(frozen=True, slots=True)
+class News:
+    """type: Normal or Warning."""
+
+    type: str
+    reason: str
+    note: str
+
+
+def news_of(before: Raw | None, condition: Raw) -> News:
+    """before, condition: Ready as it was and is."""
+    return News(event_type(before, condition), condition["reason"], condition["message"])
+
+
+def build_event(raw: Raw, news: News, *, now: str, instance: str) -> dict[str, Any]:
+    """raw: the ChatStream. now: RFC 3339 with microseconds. instance: which operator says so."""
     meta = raw["metadata"]
     return {
         "apiVersion": "events.k8s.io/v1",
@@ -63,9 +77,9 @@ def build_event(raw: Raw, before: Raw | None, condition: Raw, *, now: str, insta
         "reportingController": CONTROLLER,
         "reportingInstance": instance[:128],
         "action": "Reconcile",
-        "reason": condition["reason"],
-        "type": event_type(before, condition),
-        "note": condition["message"][:_NOTE_LIMIT],
+        "reason": news.reason,
+        "type": news.type,
+        "note": news.note[:_NOTE_LIMIT],
         "regarding": {
             "apiVersion": API_VERSION,
             "kind": KIND,

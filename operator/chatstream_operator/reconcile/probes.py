@@ -55,7 +55,13 @@ def read_probe(pod: str, status: Any) -> Probe:  # noqa: ANN401 -- whatever the 
         store_reachable=bool(sessions["reachable"]),
         error=str(sessions.get("error") or ""),
         plain_http=int(status.get("plain_http_with_secure_cookie") or 0),
+        session_keys=_texts(sessions.get("keys")),
+        encryption_keys=_texts(sessions.get("encryption_keys")),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401 -- whatever the server sent
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,9 @@ class ProbeBook:
         self._rounds: dict[Key, _Round] = {}
 
     async def ask(self, key: Key, pods: Iterable[PodView], *, redis_ready: bool) -> tuple[Probe, ...]:
-        asked = sorted((pod for pod in pods if _can_answer(pod)), key=lambda pod: pod.name)[:AT_MOST]
+        asked = sorted(
+            (pod for pod in pods if can_answer(pod) and not pod.deleting), key=lambda pod: pod.name
+        )[:AT_MOST]
         last = self._rounds.get(key)
         uids = frozenset(pod.uid for pod in asked)
         if last is None or self._is_stale(last, uids, redis_ready=redis_ready):
@@ -119,6 +127,7 @@ class ProbeBook:
         return list(await asyncio.gather(*(self._prober.probe(pod) for pod in pods)))
 
 
-def _can_answer(pod: PodView) -> bool:
+def can_answer(pod: PodView) -> bool:
+    """Its server runs, and has an address."""
     server = pod.container("server")
-    return bool(pod.ip) and not pod.deleting and server is not None and server.started
+    return bool(pod.ip) and server is not None and server.started

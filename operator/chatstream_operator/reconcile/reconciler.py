@@ -31,9 +31,10 @@ from chatstream_operator.manifests import (
     names,
 )
 from chatstream_operator.reconcile.apply import Applier, Problems
-from chatstream_operator.reconcile.events import EventGate, build_event, ready_of
+from chatstream_operator.reconcile.events import EventGate, News, build_event, news_of, ready_of
 from chatstream_operator.reconcile.metrics import Metrics
 from chatstream_operator.reconcile.probes import AGAIN_SECONDS, ProbeBook, Prober
+from chatstream_operator.reconcile.rotator import KeyRotator, Progress
 from chatstream_operator.reconcile.secrets import SecretKeeper, checksum
 from chatstream_operator.settings import OperatorSettings
 from chatstream_operator.spec import ChatStream, Key, parse_chatstream
@@ -50,6 +51,14 @@ from chatstream_operator.status import (
 log = structlog.get_logger(__name__)
 MISSING_SECONDS = 10.0
 """The user's Secrets are not watched: look again after this time while one is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """What came of applying the children. rotation: of the keys, None where it did not come to that."""
+
+    problems: Problems
+    rotation: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class Reconciler:
         self._kube = tools.kube
         self._applier = Applier(tools.kube, tools.cache)
         self._secrets = SecretKeeper(tools.kube, tools.cache)
+        self._rotator = KeyRotator(tools.kube, tools.cache, tools.prober, tools.now)
         self._probes = ProbeBook(tools.prober, every=tools.settings.resync_seconds, clock=tools.clock)
         self._gate = EventGate(tools.clock)
 
@@ -108,8 +118,8 @@ class Reconciler:
         return None if "deletionTimestamp" in raw["metadata"] else raw
 
     async def _reconcile(self, raw: Object, chatstream: ChatStream) -> float | None:
-        problems = await self._apply(chatstream)
-        seen = await self._observe(chatstream, problems)
+        applied = await self._apply(raw, chatstream)
+        seen = await self._observe(chatstream, applied)
         status = build_status(
             chatstream,
             seen,
@@ -119,36 +129,47 @@ class Reconciler:
             selector=names.selector_text(chatstream),
         )
         await self._report(raw, status)
-        if problems:
-            raise problems[0]
-        return self._pause(chatstream, seen)
+        if applied.problems:
+            raise applied.problems[0]
+        return self._pause(chatstream, seen, applied.rotation)
 
-    async def _apply(self, chatstream: ChatStream) -> Problems:
+    async def _apply(self, raw: Object, chatstream: ChatStream) -> _Applied:
         try:
-            wanted, plan = await self._secrets_of(chatstream)
+            rotation = await self._rotate(raw, chatstream)
+            wanted, plan = await self._secrets_of(chatstream, rotation.secret)
         except NameTaken as error:
-            return [error]
+            return _Applied([error])
         except (Refused, Internal) as error:
-            return [ApplyFailed(f"a Secret was refused: {error}")]
+            return _Applied([ApplyFailed(f"a Secret was refused: {error}")])
         children = build_children(plan)
         problems = await self._applier.apply_all(chatstream, children)
         # What could not be applied may still need what is no longer wanted: the old pods their Redis.
-        return problems or await self._applier.prune(chatstream, [*wanted, *children])
+        problems = problems or await self._applier.prune(chatstream, [*wanted, *children])
+        return _Applied(problems, rotation)
 
-    async def _secrets_of(self, chatstream: ChatStream) -> tuple[list[Manifest], Plan]:
-        """Our Secrets as they are, and the plan that follows from them."""
+    async def _rotate(self, raw: Object, chatstream: ChatStream) -> Progress:
+        """The Secret of the keys: made if it has to be, and a step of a rotation further."""
         keys = await self._secrets.ensure(chatstream, build_keys_secret)
+        rotation = await self._rotator.advance(chatstream, keys)
+        if rotation.news:
+            await self._announce(raw, chatstream.key, rotation.news)
+        return rotation
+
+    async def _secrets_of(self, chatstream: ChatStream, keys: Object) -> tuple[list[Manifest], Plan]:
+        """Our Secrets as they are, and the plan that follows from them."""
+        # Servers follow the rings by themselves: to change those rolls no pod.
+        digest = checksum(keys, without=names.RINGS)
         if chatstream.session_store != "managed":
-            return [keys], self._plan(chatstream, checksum(keys), "")
+            return [keys], self._plan(chatstream, digest, "")
         redis = await self._secrets.ensure(chatstream, build_redis_secret)
-        return [keys, redis], self._plan(chatstream, checksum(keys), checksum(redis))
+        return [keys, redis], self._plan(chatstream, digest, checksum(redis))
 
     def _plan(self, chatstream: ChatStream, keys: str, redis: str) -> Plan:
         return Plan(
             chatstream=chatstream, settings=self._tools.settings, keys_checksum=keys, redis_checksum=redis
         )
 
-    async def _observe(self, chatstream: ChatStream, problems: Problems) -> Observation:
+    async def _observe(self, chatstream: ChatStream, applied: _Applied) -> Observation:
         cache = self._tools.cache
         owner = (chatstream.namespace, chatstream.name)
         pods = cache.of(POD, owner)
@@ -163,7 +184,9 @@ class Reconciler:
             probes=probes,
             store_away_seconds=self._probes.bad_seconds(chatstream.key),
             missing_secrets=await self._secrets.find_missing(chatstream),
-            problems=tuple((problem.reason, str(problem)) for problem in problems),
+            problems=tuple((problem.reason, str(problem)) for problem in applied.problems),
+            rotation=applied.rotation.waits if applied.rotation else "",
+            keys_problem=applied.rotation.problem if applied.rotation else "",
         )
 
     async def _report(self, raw: Object, status: Mapping[str, Any]) -> None:
@@ -183,20 +206,24 @@ class Reconciler:
     async def _tell(
         self, raw: Object, key: Key, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
     ) -> None:
-        if after is None or not self._gate.admits(key, before, after):
-            return
+        if after is not None and self._gate.admits(key, before, after):
+            await self._announce(raw, key, news_of(before, after))
+
+    async def _announce(self, raw: Object, key: Key, news: News) -> None:
         now = self._tools.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
-            event = build_event(raw, before, after, now=now, instance=self._tools.instance)
-            await self._kube.create(event)
+            await self._kube.create(build_event(raw, news, now=now, instance=self._tools.instance))
         except KubeError as error:
             # An event is a courtesy: the status says the same, and stays.
             log.warning("event_failed", name=key.name, namespace=key.namespace, error=str(error))
 
-    def _pause(self, chatstream: ChatStream, seen: Observation) -> float | None:
-        if seen.missing_secrets:
-            return MISSING_SECONDS
-        return AGAIN_SECONDS if self._probes.is_bad(chatstream.key) else None
+    def _pause(self, chatstream: ChatStream, seen: Observation, rotation: Progress | None) -> float | None:
+        pauses = [
+            rotation.again if rotation else None,
+            MISSING_SECONDS if seen.missing_secrets else None,
+            AGAIN_SECONDS if self._probes.is_bad(chatstream.key) else None,
+        ]
+        return min((pause for pause in pauses if pause is not None), default=None)
 
     def _time(self) -> str:
         return self._tools.now().strftime("%Y-%m-%dT%H:%M:%SZ")

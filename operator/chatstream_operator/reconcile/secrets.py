@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
@@ -30,7 +30,7 @@ def new_secret() -> str:
 
 
 class SecretKeeper:
-    """Makes our Secrets, and never rewrites what is in one."""
+    """Makes our Secrets, and never rewrites what is in one: that is for reconcile.rotator alone."""
 
     def __init__(self, kube: Kube, cache: ChildCache) -> None:
         self._kube = kube
@@ -64,7 +64,12 @@ class SecretKeeper:
         if set(fresh["data"]) <= set(there) and _is_labelled(fresh, live) and owned:
             return live
         log.info("mend_secret", namespace=chatstream.namespace, name=fresh["metadata"]["name"])
-        mended = await self._kube.apply({**fresh, "data": _mended_data(fresh["data"], there)})
+        # Of that very version: keys that were rotated or changed meanwhile must not be set back.
+        meta = {**fresh["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
+        # Which request the first keys of all count as is of no account to keys that are there.
+        meta.pop("annotations", None)
+        data = _mended_data(fresh["data"], there)
+        mended = await self._kube.apply({**fresh, "metadata": meta, "data": data})
         self._cache.update(SECRET, mended)
         return mended
 
@@ -126,10 +131,10 @@ def is_retained(live: Object, chatstream: ChatStream) -> bool:
     return ours and not live["metadata"].get("ownerReferences")
 
 
-def checksum(secret: Object) -> str:
-    """Changes when the Secret's content does; tells nothing of it."""
+def checksum(secret: Object, *, without: Collection[str] = ()) -> str:
+    """Changes when the Secret's content does, but for some keys of it; tells nothing of it."""
     data = secret.get("data") or {}
-    parts = (f"{key}={base64.b64decode(data[key]).hex()}" for key in sorted(data))
+    parts = (f"{key}={base64.b64decode(data[key]).hex()}" for key in sorted(data) if key not in without)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -140,6 +145,8 @@ def _references(chatstream: ChatStream) -> list[tuple[str, SecretKeyRef]]:
         found.append(("spec.model.tokenSecretRef", model.token_secret_ref))
     if chatstream.redis_url_ref:
         found.append(("spec.sessions.redis.urlSecretRef", chatstream.redis_url_ref))
+    if chatstream.redis_ca_ref:
+        found.append(("spec.sessions.redis.caSecretRef", chatstream.redis_ca_ref))
     return found
 
 

@@ -72,6 +72,7 @@ class Concurrency(_Part):
 
 class Redis(_Part):
     url_secret_ref: SecretKeyRef | None = None
+    ca_secret_ref: SecretKeyRef | None = None
     storage_size: Quantity | None = None
     storage_class_name: ObjectName | None = None
 
@@ -79,12 +80,17 @@ class Redis(_Part):
 class Cookie(_Part):
     secure: bool = True
     same_site: SameSite = "Lax"
+    partitioned: bool = False
 
 
 class Sessions(_Part):
     store: Literal["Redis", "Memory"] = "Redis"
     redis: Redis | None = None
     idle_timeout: Seconds = Field(default=86400.0, ge=60.0, le=2592000.0)
+    allowed_origins: list[Annotated[str, Field(min_length=1, max_length=300)]] = Field(
+        default_factory=list, max_length=32
+    )
+    encrypt: bool = False
     cookie: Cookie = Field(default_factory=Cookie)
     retain: bool = False
 

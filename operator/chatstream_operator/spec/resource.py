@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from chatstream_operator.spec.model import SecretKeyRef, Spec, Template
 API_VERSION = "chatstream.dev/v1alpha1"
 KIND = "ChatStream"
 DEMO_MODEL = "demo"
+ROTATE_ANNOTATION = "chatstream.dev/rotate-keys"
+"""On a ChatStream: each new value asks for new keys."""
+_LONGEST_REQUEST = 100
 _LLAMA3 = re.compile(r"llama-?3", re.IGNORECASE)
 
 
@@ -29,12 +33,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ChatStream:
-    """A parsed resource. Frozen: builders and status are functions of it."""
+    """A parsed resource. Frozen: builders and status are functions of it.
+
+    rotation_request: the value of the annotation that asks for new keys, empty where there is none.
+    """
 
     key: Key
     uid: str
     generation: int
     spec: Spec
+    rotation_request: str = ""
 
     @property
     def name(self) -> str:
@@ -67,6 +75,12 @@ class ChatStream:
         return redis.url_secret_ref if redis and self.spec.sessions.store == "Redis" else None
 
     @property
+    def redis_ca_ref(self) -> SecretKeyRef | None:
+        """The Secret that holds the authorities of the user's own Redis."""
+        redis = self.spec.sessions.redis
+        return redis.ca_secret_ref if redis and self.redis_url_ref else None
+
+    @property
     def session_store(self) -> Literal["managed", "url", "memory"]:
         if self.spec.sessions.store == "Memory":
             return "memory"
@@ -97,7 +111,19 @@ def parse_chatstream(raw: Mapping[str, Any]) -> ChatStream:
     _check(spec)
     meta = raw["metadata"]
     key = Key(namespace=meta["namespace"], name=meta["name"])
-    return ChatStream(key=key, uid=meta["uid"], generation=meta.get("generation", 0), spec=spec)
+    return ChatStream(
+        key=key,
+        uid=meta["uid"],
+        generation=meta.get("generation", 0),
+        spec=spec,
+        rotation_request=_rotation_request(meta),
+    )
+
+
+def _rotation_request(meta: Mapping[str, Any]) -> str:
+    """It is kept with the keys, so a long one is kept by its hash."""
+    value = str((meta.get("annotations") or {}).get(ROTATE_ANNOTATION, "")).strip()
+    return value if len(value) <= _LONGEST_REQUEST else hashlib.sha256(value.encode()).hexdigest()
 
 
 def _check(spec: Spec) -> None:

@@ -39,19 +39,25 @@ class MissingSecret:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one server said at /status. error: why it said nothing, or why its session store is away."""
+    """What one server said at /status. error: why it said nothing, or why its session store is away.
+
+    session_keys, encryption_keys: fingerprints of the keys that it has read, the one that it uses first.
+    """
 
     pod: str
     answered: bool
     store_reachable: bool
     error: str
     plain_http: int
+    session_keys: tuple[str, ...] = ()
+    encryption_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """deployment is None before it is there. problems: (reason, message) of what kept children from being
-    applied. store_away_seconds: for how long pods have said that they do not reach a Redis that is up."""
+    applied. store_away_seconds: for how long pods have said that they do not reach a Redis that is up.
+    rotation: what a rotation of the keys waits for. keys_problem: why servers cannot take the keys."""
 
     deployment: DeploymentView | None = None
     pods: tuple[PodView, ...] = ()
@@ -61,6 +67,8 @@ class Observation:
     store_away_seconds: float = 0.0
     missing_secrets: tuple[MissingSecret, ...] = ()
     problems: tuple[tuple[str, str], ...] = field(default=())
+    rotation: str = ""
+    keys_problem: str = ""
 
 
 def read_deployment(raw: Mapping[str, Any] | None) -> DeploymentView | None:

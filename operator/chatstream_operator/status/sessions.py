@@ -15,6 +15,13 @@ Verdict = tuple[Literal["True", "False", "Unknown"], str, str]
 
 
 def build_sessions_ready(chatstream: ChatStream, seen: Observation) -> Verdict:
+    status, reason, message = _of_the_store(chatstream, seen)
+    if seen.keys_problem and status != "False":
+        return "False", "KeysInvalid", seen.keys_problem
+    return status, reason, f"{message}; {seen.rotation}" if seen.rotation else message
+
+
+def _of_the_store(chatstream: ChatStream, seen: Observation) -> Verdict:
     if chatstream.session_store == "memory":
         return _warned(seen, "InMemory", "sessions are in the pod's memory and end with it")
     missing = [one for one in seen.missing_secrets if one.field.startswith("spec.sessions")]
