@@ -132,6 +132,8 @@ class SessionSettings(Part):
     def redis_needs_url(self) -> Self:
         if self.store == "redis" and not self.redis_url:
             raise ValueError("store redis needs redis_url (CHATSTREAM_SESSIONS__REDIS_URL)")
+        if self.redis_ca_file is not None and not (self.redis_url or "").startswith("rediss"):
+            raise ValueError("redis_ca_file needs a redis_url with TLS, as rediss://")
         return self
 
 

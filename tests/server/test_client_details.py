@@ -80,7 +80,7 @@ def test_06l_a_refusal_keeps_the_engines_words() -> None:
     [
         '{"chat_prompt":{"messages":[]}}',
         '{"chat_prompt":"text"}',
-        '{"chat_prompt":{"$type":"chatstream.ChatPrompt","$data":{"version":2,"messages":[]}}}',
+        '{"chat_prompt":{"$type":"chatstream.ChatPrompt","$data":{"version":3,"messages":[]}}}',
         '{"chat_prompt":{"$type":"chatstream.Conversation","$data":{}}}',
         '{"chat_prompt":{"$type":"chatstream.ChatPrompt","$data":[]}}',
         "no JSON",

@@ -126,6 +126,7 @@ def test_json_is_read_too(tmp_path: Path) -> None:
         ("concurrency: {max_concurrent: 0}", "concurrency.max_concurrent"),
         ("sessions: {secret_keys: [short]}", "fewer than 16 bytes"),
         ("sessions: {store: redis}", "CHATSTREAM_SESSIONS__REDIS_URL"),
+        ("sessions: {redis_url: 'redis://host', redis_ca_file: /a}", "redis_ca_file needs a redis_url with"),
         ("sessions: {cookie: {secure: false, same_site: none}}", "needs secure true"),
         ("sessions: {cookie: {secure: false, partitioned: true}}", "sessions.cookie: Value error, partition"),
         ("sessions: {encryption_keys: [short]}", "sessions.encryption_keys: Value error, key 0 has fewer"),
@@ -147,6 +148,8 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, content: str, says
 def test_key_files_and_more_in_the_operators_file(tmp_path: Path) -> None:
     content = """
     sessions:
+      store: redis
+      redis_url: rediss+sentinel://one.example,two.example:26380/chat/0
       redis_ca_file: /etc/chatstream/redis-ca/ca.crt
       secret_keys_file: /etc/chatstream/keys/session-keys
       encryption_keys_file: /etc/chatstream/keys/encryption-keys

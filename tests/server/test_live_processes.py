@@ -221,3 +221,17 @@ async def test_a_redis_url_that_is_none_ends_with_2_and_shows_no_part_of_it(url:
         assert await process.exit_code() == 2
         assert any("sessions.redis_url" in line for line in process.lines)
         assert not any("hunter2" in line for line in process.lines)
+
+
+async def test_a_ca_file_that_is_none_ends_with_2_and_says_which(tmp_path: Path) -> None:
+    missing = tmp_path / "ca.crt"
+    environment = {
+        "CHATSTREAM_SESSIONS__SECRET_KEYS": KEYS,
+        "CHATSTREAM_SESSIONS__STORE": "redis",
+        "CHATSTREAM_SESSIONS__REDIS_URL": "rediss://:hunter2@127.0.0.1:6379/0",
+        "CHATSTREAM_SESSIONS__REDIS_CA_FILE": str(missing),
+    }
+    async with running("serve", environment=environment) as process:
+        assert await process.exit_code() == 2
+        assert any(str(missing) in line and "redis_ca_file" in line for line in process.lines)
+        assert not any("hunter2" in line for line in process.lines)

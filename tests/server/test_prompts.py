@@ -104,7 +104,7 @@ def test_23a_round_trips_through_json_with_ids(
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": 2}, {"version": None}, {"template": "mystery"}, {"messages": [{"role": "system"}]}]
+    "change", [{"version": 3}, {"version": None}, {"template": "mystery"}, {"messages": [{"role": "system"}]}]
 )
 def test_23b_another_version_or_form_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"."):

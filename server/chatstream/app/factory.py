@@ -63,13 +63,12 @@ def build_store(settings: SessionSettings) -> SessionStore:
     if settings.store == "memory" or settings.redis_url is None:
         return MemoryStore()
     try:
-        return RedisStore.from_url(settings.redis_url, password=_plain(settings.redis_password))
-    except ValueError:
-        # Its words, and its traceback, may hold a part of the password.
-        raise ConfigurationError(
-            "sessions.redis_url is no URL of a Redis: it must be redis://[user:password@]host:port/number, "
-            "rediss:// or unix://, with %-escapes for / @ : # ? in a password"
-        ) from None
+        return RedisStore.from_url(
+            settings.redis_url, password=_plain(settings.redis_password), ca_file=settings.redis_ca_file
+        )
+    except ValueError as error:
+        # Without its traceback, in which a part of the password may stand.
+        raise ConfigurationError(f"sessions.redis_url (and redis_ca_file): {error}") from None
 
 
 def build_chat_stream(settings: Settings, engine: Engine) -> ChatStream:

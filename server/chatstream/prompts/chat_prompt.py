@@ -1,21 +1,29 @@
 """ChatPrompt: one conversation, with a JSON form that outlives the process."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from chatstream.errors import NothingToRegenerate
+from chatstream.prompts.fold import folded, taking_back
 from chatstream.prompts.message import Message, new_id
 from chatstream.prompts.templates import TEMPLATES, TemplateName
+from fastersession import Journal
 
-VERSION = 1
+VERSION = 2
+"""Version 1 had the examples among its messages, all of them in one list; it is still read."""
 
 
 class ChatPrompt:
-    """Messages in order; few-shot examples first. Not safe for threads that write at the same time."""
+    """Messages in order; few-shot examples first. Not safe for threads that write at the same time.
+
+    The messages are kept in a journal: in a session each is written once, and only the newest are read again.
+    All methods work on what was read.
+    """
 
     def __init__(
         self, template: TemplateName = "chatml", system: str | None = None, max_turns: int | None = None
     ) -> None:
-        """`max_turns` older turns are forgotten; None keeps all."""
+        """Turns before the last `max_turns` are left out; None leaves out none."""
         if template not in TEMPLATES:
             raise ValueError(f"no template is called {template!r}; there are {', '.join(TEMPLATES)}")
         if max_turns is not None and max_turns < 1:
@@ -25,7 +33,10 @@ class ChatPrompt:
         self.system = system
         self.own_system = False
         """Whether `set_system` was called: then no configuration overrides it."""
-        self._messages: list[Message] = []
+        self._examples: list[Message] = []
+        self._journal = Journal()
+        self._messages: list[Message] = []  # what the journal comes to
+        self._first = 0  # of the messages, those before it are left out
 
     # --- writing ---
 
@@ -35,12 +46,10 @@ class ChatPrompt:
 
     def add_example(self, requester: str, responder: str) -> None:
         """A few-shot example: never dropped, counted, regenerated or cleared."""
-        examples = sum(message.example for message in self._messages)
-        pair = [
+        self._examples += [
             Message(new_id(), "user", requester, example=True),
             Message(new_id(), "assistant", responder, example=True),
         ]
-        self._messages[examples:examples] = pair
 
     def add_requester_msg(self, text: str) -> Message:
         return self._add(Message(new_id(), "user", text))
@@ -58,20 +67,28 @@ class ChatPrompt:
 
         None where the last input has no reply yet. Raises NothingToRegenerate where there was no input.
         """
-        last = self._messages[-1] if self._messages else None
-        if last is None or last.example:
+        turn = self._messages[max(self._turn_starts(), default=self._first) :]
+        if not turn:
             raise NothingToRegenerate("There is no reply yet that could be made again.")
-        return self._messages.pop() if last.role == "assistant" else None
+        if turn[-1].role != "assistant":
+            return None
+        # With its input, so that however often it is answered, who reads the newest entries finds both.
+        self._journal.append(taking_back(turn))
+        self._journal.extend(message.to_json() for message in turn[:-1])
+        return self._messages.pop()
 
     def clear_context(self) -> None:
-        """Forget every turn. The system message and the examples stay."""
-        self._messages = [message for message in self._messages if message.example]
+        """Forget every turn, in the session too. The system message and the examples stay."""
+        self._journal, self._messages, self._first = Journal(), [], 0
 
     def drop_oldest_turn(self) -> None:
-        """Forget the first turn with all that answers it, unless it is the last one."""
+        """Leave the first turn with all that answers it out, unless it is the last one.
+
+        A session keeps it: it is this object, its copies and its `to_json` that know of it no more.
+        """
         starts = self._turn_starts()
         if len(starts) > 1:
-            del self._messages[starts[0] : starts[1]]
+            self._first = starts[1]
 
     # --- reading ---
 
@@ -82,17 +99,22 @@ class ChatPrompt:
 
     @property
     def replies(self) -> int:
-        return sum(message.role == "assistant" and not message.example for message in self._messages)
+        return sum(message.role == "assistant" for message in self._messages[self._first :])
 
     @property
     def stops(self) -> tuple[str, ...]:
         return TEMPLATES[self.template].stops
 
+    @property
+    def journal(self) -> Journal:
+        """All that is kept, as entries (see `Fold`): a session can read those that were not read too."""
+        return self._journal
+
     def get_contents(
         self, omit_last_message: bool = False, to_message_id: str | None = None
     ) -> list[Message]:
         """The messages in order, up to and including `to_message_id`. Raises KeyError for an unknown id."""
-        messages = list(self._messages)
+        messages = self._examples + self._messages[self._first :]
         if to_message_id is not None:
             ids = [message.id for message in messages]
             if to_message_id not in ids:
@@ -105,51 +127,91 @@ class ChatPrompt:
         return TEMPLATES[self.template].render(self.system, self.get_contents(omit_last_message))
 
     def copy(self) -> "ChatPrompt":
+        """One that goes its own way from here; of two that were saved in a session the last one counts."""
         twin = ChatPrompt(self.template, self.system, self.max_turns)
         twin.own_system = self.own_system
-        twin._messages = list(self._messages)
+        twin._examples = list(self._examples)
+        twin._journal = self._journal.copy()
+        twin._messages, twin._first = list(self._messages), self._first
+        return twin
+
+    def configured(self, template: TemplateName, system: str | None, max_turns: int | None) -> "ChatPrompt":
+        """A copy under today's configuration; a system message of the conversation's own stays."""
+        twin = self.copy()
+        twin.template = template
+        twin.system = self.system if self.own_system else system
+        if max_turns != self.max_turns:
+            twin.max_turns, twin._first = max_turns, 0
+            twin._leave_out()
         return twin
 
     # --- JSON ---
 
     def to_json(self) -> dict[str, Any]:
+        """JSON for a place of your own; a session keeps `to_stored`."""
+        messages = [message.to_json() for message in self._messages[self._first :]]
+        return self._head() | {"messages": messages}
+
+    def to_stored(self) -> dict[str, Any]:
+        """The same with the journal in place of the messages: adding one changes nothing of it."""
+        return self._head() | {"messages": self._journal}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ChatPrompt":
+        """What `to_json`, `to_stored` or version 1 made.
+
+        Raises ValueError for another version, or what none of them made.
+        """
+        if data.get("version") not in (1, VERSION):
+            raise ValueError(f"a stored conversation has version {data.get('version')!r}, not {VERSION}")
+        prompt = cls(data.get("template", "chatml"), data.get("system"), data.get("max_turns"))
+        prompt.own_system = data.get("own_system") is True
+        messages = data.get("messages", [])
+        if isinstance(messages, Journal):
+            prompt._examples = [Message.from_json(message) for message in data.get("examples", [])]
+            prompt._journal = messages
+            prompt._messages = folded(messages, begins_anywhere=messages.skipped > 0)
+        else:
+            prompt._take(Message.from_json(message) for message in (*data.get("examples", []), *messages))
+        prompt._leave_out()
+        return prompt
+
+    # --- inside ---
+
+    def _head(self) -> dict[str, Any]:
         return {
             "version": VERSION,
             "template": self.template,
             "system": self.system,
             "own_system": self.own_system,
             "max_turns": self.max_turns,
-            "messages": [message.to_json() for message in self._messages],
+            "examples": [message.to_json() for message in self._examples],
         }
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ChatPrompt":
-        """Raises ValueError for another version, or what `to_json` did not make."""
-        if data.get("version") != VERSION:
-            raise ValueError(f"a stored conversation has version {data.get('version')!r}, not {VERSION}")
-        prompt = cls(data.get("template", "chatml"), data.get("system"), data.get("max_turns"))
-        prompt.own_system = data.get("own_system") is True
-        prompt._messages = [Message.from_json(message) for message in data.get("messages", [])]
-        return prompt
+    def _take(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if message.example:
+                self._examples.append(message)
+            else:
+                self._keep(message)
 
-    def configured(self, template: TemplateName, system: str | None, max_turns: int | None) -> "ChatPrompt":
-        """A copy under today's configuration; a system message of the conversation's own stays."""
-        twin = self.copy()
-        twin.template, twin.max_turns = template, max_turns
-        twin.system = self.system if self.own_system else system
-        return twin
-
-    # --- inside ---
+    def _keep(self, message: Message) -> None:
+        self._messages.append(message)
+        self._journal.append(message.to_json())
 
     def _add(self, message: Message) -> Message:
-        self._messages.append(message)
-        while self.max_turns is not None and self.turns > self.max_turns:
-            self.drop_oldest_turn()
+        self._keep(message)
+        self._leave_out()
         return message
+
+    def _leave_out(self) -> None:
+        starts = self._turn_starts()
+        if self.max_turns is not None and len(starts) > self.max_turns:
+            self._first = starts[-self.max_turns]
 
     def _turn_starts(self) -> list[int]:
         return [
             index
-            for index, message in enumerate(self._messages)
-            if message.role == "user" and not message.example
+            for index, message in enumerate(self._messages[self._first :], self._first)
+            if message.role == "user"
         ]

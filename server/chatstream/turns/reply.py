@@ -43,7 +43,7 @@ class Reply:
         self.last_write = clock()
 
     def warn(self, code: str, detail: str) -> None:
-        """Tell of something by an event in front of the next one, and in the headers unless they have gone."""
+        """Tell of something: by an event in front of the next one, and by a header unless they have gone."""
         self._warnings.append(code.replace("_", "-"))
         self._prelude += encode_event("warning", {"code": code, "detail": detail})
 
