@@ -25,6 +25,19 @@ async def test_26a_the_cookie_is_a_signed_id_with_all_its_attributes() -> None:
     assert len(pair) == len("__Host-session=") + 43 + 1 + 43
 
 
+async def test_26_60_it_can_be_partitioned_from_its_setting_to_its_end() -> None:
+    app = FasterSessionMiddleware(
+        APP, secret_key=KEY, store=MemoryStore(), secure=True, same_site="none", partitioned=True
+    )
+    browser = Browser(app)
+    for path in ("/count", "/log_out"):
+        (header,) = (await browser.ask(path)).headers("set-cookie")
+        assert header.endswith("; Path=/; HttpOnly; Secure; SameSite=None; Partitioned")
+        assert header.startswith("__Host-session=")
+    with pytest.raises(ValueError, match="Partitioned"):
+        FasterSessionMiddleware(APP, secret_key=KEY, store=MemoryStore(), partitioned=True)
+
+
 async def test_26b_it_is_sent_once() -> None:
     browser = Browser(middleware(SpyStore()))
     await browser.ask("/count")
