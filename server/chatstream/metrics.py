@@ -15,6 +15,20 @@ QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 TOKENS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0)
 WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 TURNS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+STORE_ERRORS = (
+    "unreachable",
+    "timeout",
+    "busy",
+    "denied",
+    "certificate",
+    "read_only",
+    "full",
+    "failed",
+    "unavailable",
+    "conflict",
+    "invalid_data",
+)
+"""Why an operation of the session store failed. All are there from the start, so that alerts see a rise."""
 
 
 class LoadFigures(Protocol):
@@ -89,7 +103,16 @@ class Metrics:
         self.discarded_tokens = counter(
             "discarded_tokens", "Tokens that were generated in turns that did not succeed", ["outcome"]
         )
-        self.session_store_errors = counter("session_store_errors", "Failed operations of the session store")
+        self.session_store_errors = counter(
+            "session_store_errors", "Failed operations of the session store", ["reason"]
+        )
+        for reason in STORE_ERRORS:
+            self.session_store_errors.labels(reason)
+        self.session_store_circuit = Gauge(
+            "chatstream_session_store_circuit_open",
+            "1 while the session store is not asked, for it did not answer lately",
+            registry=registry,
+        )
         self.insecure_cookies = counter(
             "insecure_cookies", "Turns over plain http although the session cookie is for https only"
         )

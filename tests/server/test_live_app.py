@@ -33,7 +33,8 @@ METRICS = [
     'chatstream_discarded_tokens_total{outcome="client_disconnected_before_streaming"}',
     "chatstream_engine_up",
     'chatstream_session_store_seconds_bucket{le="0.0005",operation="load"}',
-    "chatstream_session_store_errors_total",
+    'chatstream_session_store_errors_total{reason="unreachable"} 0.0',
+    "chatstream_session_store_circuit_open 0.0",
 ]
 """The names and labels that architecture.md lists."""
 

@@ -39,6 +39,7 @@ def build_service(
     store = build_store(settings.sessions) if store is None else store
     engine = build_engine(settings.engine) if engine is None else engine
     chat_stream = build_chat_stream(settings, engine)
+    watch_circuit(store, chat_stream.metrics)
     monitor = EngineMonitor(engine, chat_stream.metrics.engine_up)
     source = StatusSource(chat_stream, monitor, store, settings.sessions.store, keys.session, keys.encryption)
     public = build_public(settings, source, keys)
@@ -69,6 +70,12 @@ def build_store(settings: SessionSettings) -> SessionStore:
     except ValueError as error:
         # Without its traceback, in which a part of the password may stand.
         raise ConfigurationError(f"sessions.redis_url (and redis_ca_file): {error}") from None
+
+
+def watch_circuit(store: SessionStore, metrics: Metrics) -> None:
+    """Export whether the store is asked at all; one without a circuit breaker always is."""
+    if isinstance(store, RedisStore):
+        metrics.session_store_circuit.set_function(lambda: float(store.circuit_open))
 
 
 def build_chat_stream(settings: Settings, engine: Engine) -> ChatStream:

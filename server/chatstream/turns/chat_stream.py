@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -50,13 +51,12 @@ class ChatStream:
         turn_timeout: float = 600.0,
         body_timeout: float = 10.0,
         max_body_bytes: int = 65_536,
-        history: HistoryOf = session_history,
+        history: HistoryOf | None = None,
         metrics: Metrics | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ValueError for limits that cannot be."""
+        """Raises ValueError for limits that cannot be. `history` None: the session's."""
         self.metrics = metrics or Metrics()
-        self._history_of = history
         self._services = Services(
             engine=engine,
             admission=Admission(num_of_concurrent_executions, max_queue_size, clock),
@@ -83,6 +83,8 @@ class ChatStream:
             ),
             clock=clock,
         )
+        window = self._services.options.window
+        self._history_of: HistoryOf = history or partial(session_history, window=window)
         self.metrics.watch(self.load)
 
     @property

@@ -1,28 +1,14 @@
 """Where a turn's conversation comes from and goes to: the session, or whatever an application brings."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
 
 from starlette.requests import Request
 
-from chatstream.errors import (
-    SessionDataInvalid,
-    SessionMiddlewareMissing,
-    SessionStoreUnavailable,
-    TurnInProgress,
-)
-from chatstream.logs import get_logger
+from chatstream.errors import SessionMiddlewareMissing, SessionStoreUnavailable
 from chatstream.metrics import Metrics
 from chatstream.prompts import ChatPrompt
-from fastersession import InvalidSessionData, LeaseHeld, Session, SessionError, register_type
-
-log = get_logger(__name__)
-
-SESSION_KEY = "chat_prompt"
-TRY_AGAIN = 5.0
-"""Seconds: the longest advice while another turn of the session runs; its lease may be far longer."""
+from chatstream.turns.session_access import SESSION_KEY, conversation_in, load_session, measured
+from fastersession import Session, SessionError, Window
 
 
 class History(ABC):
@@ -53,34 +39,20 @@ class History(ABC):
 class SessionHistory(History):
     """The conversation in the browser's session: one read with the lease, one write that gives it back."""
 
-    def __init__(self, session: Session, metrics: Metrics) -> None:
+    def __init__(self, session: Session, metrics: Metrics, window: Window) -> None:
         self._session = session
         self._metrics = metrics
+        self._window = window
         self.insecure_cookie = session.plain_http_with_secure_cookie
 
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
-        try:
-            with self._measured("load"):
-                await self._session.load(lease_seconds=lease_seconds)
-        except LeaseHeld as error:
-            raise TurnInProgress(
-                "Another turn of this session is running.", min(error.retry_after, TRY_AGAIN)
-            ) from None
-        except InvalidSessionData as error:
-            raise _unreadable(str(error)) from error
-        except SessionError as error:
-            # The cause names hosts: it is for the log and for /status, not for clients.
-            log.warning("session not loaded", error=str(error))
-            raise SessionStoreUnavailable("The session store cannot be reached.", TRY_AGAIN) from error
-        stored = self._session.get_session().get(SESSION_KEY)
-        if not isinstance(stored, ChatPrompt | None):
-            raise _unreadable(f"{SESSION_KEY!r} holds a {type(stored).__name__}, not a ChatPrompt")
-        return stored
+        await load_session(self._session, self._metrics, window=self._window, lease_seconds=lease_seconds)
+        return conversation_in(self._session)
 
     async def save(self, prompt: ChatPrompt) -> None:
         self._session.get_session()[SESSION_KEY] = prompt
         try:
-            with self._measured("save"):
+            with measured(self._metrics, "save"):
                 await self._session.save()
         except SessionError as error:
             raise SessionStoreUnavailable(f"The session cannot be saved: {error}") from error
@@ -88,34 +60,17 @@ class SessionHistory(History):
     async def release(self) -> None:
         await self._session.release()
 
-    @contextmanager
-    def _measured(self, operation: str) -> Iterator[None]:
-        started = perf_counter()
-        try:
-            yield
-        except LeaseHeld:
-            raise
-        except SessionError:
-            self._metrics.session_store_errors.inc()
-            raise
-        finally:
-            self._metrics.session_store.labels(operation).observe(perf_counter() - started)
 
-
-def _unreadable(cause: str) -> SessionDataInvalid:
-    """What is stored stays as it is, for a release that can read it."""
-    log.error("session data cannot be read", error=cause)
-    return SessionDataInvalid("The conversation that is stored for this session cannot be read.")
-
-
-def session_history(request: Request, metrics: Metrics) -> History:
-    """The default history. Raises SessionMiddlewareMissing."""
+def session_of(request: Request) -> Session:
+    """Raises SessionMiddlewareMissing."""
     session = getattr(request.state, "session", None)
     if not isinstance(session, Session):
         raise SessionMiddlewareMissing(
             "No session: add FasterSessionMiddleware to the application, or give ChatStream a `history`."
         )
-    return SessionHistory(session, metrics)
+    return session
 
 
-register_type(ChatPrompt, "chatstream.ChatPrompt", ChatPrompt.to_json, ChatPrompt.from_json)
+def session_history(request: Request, metrics: Metrics, window: Window | None = None) -> History:
+    """The default history, which reads the newest part of a conversation. Raises SessionMiddlewareMissing."""
+    return SessionHistory(session_of(request), metrics, window or Window())

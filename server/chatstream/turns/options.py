@@ -3,9 +3,15 @@
 from dataclasses import dataclass
 
 from chatstream.prompts import TemplateName
+from fastersession import Window
 
 ENGINE_STOPS = 4
 """TGI's default limit of stop sequences in one request; the rest is found by our own filter."""
+ENTRIES_A_TURN = 4
+"""An input and its reply, and room for some that were made again: three more entries each."""
+FEWEST_ENTRIES = 16
+BYTES_A_TOKEN = 8
+"""Of stored text. A token is four or five letters of English; the markers around a text are tokens too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +56,16 @@ class ChatOptions:
     def input_budget(self) -> int:
         """Tokens that a prompt may have, so that the longest reply still fits."""
         return min(self.max_input_tokens, self.max_total_tokens - self.max_new_tokens)
+
+    @property
+    def window(self) -> Window:
+        """How much of a stored conversation a prompt can need: what is older is not even read.
+
+        No message has less than two tokens with its markers. The last reply is beside the budget, since it
+        may be made again.
+        """
+        entries = self.input_budget // 2
+        if self.max_turns is not None:
+            entries = min(entries, ENTRIES_A_TURN * self.max_turns)
+        tokens = max(1, self.input_budget + self.max_new_tokens)
+        return Window(max(FEWEST_ENTRIES, entries), BYTES_A_TOKEN * tokens)
