@@ -23,21 +23,32 @@ class FakeProber:
     def __init__(self) -> None:
         self.reachable = True
         self.asked: list[str] = []
+        self.silent: set[str] = set()
+        self.keys: dict[str, tuple[str, ...]] = {}
+        """Fingerprints of each ring in the Secret, as every pod has read it."""
 
     async def probe(self, pod: PodView) -> Probe:
         self.asked.append(pod.name)
         error = "" if self.reachable else "connection refused"
-        return Probe(pod=pod.name, answered=True, store_reachable=self.reachable, error=error, plain_http=0)
+        return Probe(
+            pod=pod.name,
+            answered=pod.name not in self.silent,
+            store_reachable=self.reachable,
+            error=error,
+            plain_http=0,
+            session_keys=self.keys.get("session-keys", ()),
+            encryption_keys=self.keys.get("encryption-keys", ()),
+        )
 
 
 class Bench:
     """sync() is what the watches do: it brings the cache up to date."""
 
-    def __init__(self) -> None:
-        self.kube = MemoryKube()
+    def __init__(self, kube: MemoryKube | None = None, seconds: float = 0.0) -> None:
+        self.kube = kube or MemoryKube()
         self.cache = ChildCache()
         self.prober = FakeProber()
-        self.seconds = 0.0
+        self.seconds = seconds
         self.registry = CollectorRegistry()
         self.reconciler = Reconciler(
             Tools(
@@ -58,6 +69,12 @@ class Bench:
         raw = raw_chatstream(spec)
         return self.kube.put({**(known or raw), "spec": raw["spec"]})
 
+    def annotate(self, **annotations: str) -> Object:
+        """As `kubectl annotate`; a name in Python's writing stands for chatstream.dev/name."""
+        raw = self.kube.objects[CHATSTREAM, KEY.namespace, KEY.name]
+        told = {f"chatstream.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+        return self.kube.put({**raw, "metadata": {**raw["metadata"], "annotations": told}})
+
     def sync(self) -> None:
         for kind in WATCHED:
             found = [obj for place, obj in self.kube.objects.items() if place[0] == kind]
@@ -69,12 +86,12 @@ class Bench:
         self.kube.requests.clear()
         return await self.reconciler.reconcile(KEY)
 
-    async def settle(self) -> None:
-        """Until nothing more is written."""
-        for _ in range(5):
-            await self.reconcile()
+    async def settle(self) -> float | None:
+        """Until nothing more is written. What the last one wants to wait for."""
+        for _ in range(6):
+            again = await self.reconcile()
             if not self.kube.writes():
-                return
+                return again
         raise AssertionError(f"never settles: {self.kube.writes()}")
 
     def get(self, kind: Kind, name: str) -> Object:

@@ -20,7 +20,13 @@ from tests.operator.pods import good_pod
 POD = replace(good_pod(), ip="127.0.0.1")
 STATUS = {
     "engine": {"up": True, "model_id": "x"},
-    "sessions": {"store": "redis", "reachable": False, "error": "connection refused"},
+    "sessions": {
+        "store": "redis",
+        "reachable": False,
+        "error": "connection refused",
+        "keys": ["aaaaaaaa", "bbbbbbbb"],
+        "encryption_keys": ["cccccccc"],
+    },
     "load": {},
     "draining": False,
     "plain_http_with_secure_cookie": 2,
@@ -45,7 +51,17 @@ def answering(text: str, status: int = 200) -> Handler:
 
 async def test_what_a_server_says_is_read() -> None:
     async with probing(answering(json.dumps(STATUS))) as prober:
-        assert await prober.probe(POD) == Probe("demo-1", True, False, "connection refused", 2)
+        assert await prober.probe(POD) == Probe(
+            "demo-1", True, False, "connection refused", 2, ("aaaaaaaa", "bbbbbbbb"), ("cccccccc",)
+        )
+
+
+@pytest.mark.parametrize("keys", [None, "aaaaaaaa", [1, {}], {"a": 1}])
+async def test_a_server_that_says_nothing_of_its_keys_has_answered(keys: object) -> None:
+    status = {"sessions": {"reachable": True, "keys": keys}}
+    async with probing(answering(json.dumps(status))) as prober:
+        probe = await prober.probe(POD)
+    assert (probe.answered, probe.session_keys, probe.encryption_keys) == (True, (), ())
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,22 @@ def test_all_is_well() -> None:
     assert conditions(GOOD)["Ready"].message == "1 of 1 pods answer at http://demo.team.svc"
 
 
+def test_a_rotation_says_what_it_waits_for_and_is_no_fault() -> None:
+    seen = conditions(replace(GOOD, probes=(REACHED,), rotation="a new key waits for pod demo-1"))
+    assert short(seen["SessionsReady"]) == ("True", "Reachable")
+    assert seen["SessionsReady"].message == "the pods reach Redis; a new key waits for pod demo-1"
+    assert seen["Ready"].status == "True"
+
+
+def test_keys_that_servers_cannot_take_are_a_fault() -> None:
+    seen = conditions(replace(GOOD, probes=(REACHED,), keys_problem="session-keys is no list: write one"))
+    for name in ("SessionsReady", "Ready"):
+        assert short(seen[name]) == ("False", "KeysInvalid")
+        assert seen[name].message == "session-keys is no list: write one"
+    away = conditions(replace(GOOD, redis_ready=False, keys_problem="x"))
+    assert away["SessionsReady"].reason == "RedisNotReady"
+
+
 def test_before_anything_is_there_nothing_is_claimed() -> None:
     seen = conditions(Observation())
     assert short(seen["Ready"]) == ("False", "RedisNotReady")
