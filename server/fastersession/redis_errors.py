@@ -48,6 +48,7 @@ _CODES: dict[str, type[SessionError]] = {
 # Older servers wrap the code of what fails in a script into a text of their own.
 _CODE = re.compile(rf"\b({'|'.join(_CODES)})\b")
 _TOO_MANY_CLIENTS = "max number of clients reached"
+_NO_RIGHTS_IN_SCRIPT = "The user executing the script can't"
 _LONGEST = 200
 
 
@@ -70,6 +71,8 @@ def _kind(error: BaseException) -> tuple[type[SessionError], str] | None:
     code = _code(error)
     if code is not None:
         return _CODES[code], _in_words(code, _text(error))
+    if _NO_RIGHTS_IN_SCRIPT in text:
+        return StoreDenied, _text(error)
     if isinstance(error, AuthenticationError | AuthorizationError):
         return StoreDenied, f"the password was refused ({_text(error)})"
     return None

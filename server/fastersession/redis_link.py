@@ -147,8 +147,9 @@ class RedisLink:
         limit = f"within {self.io_timeout:g} s"
         if progress.waits_for_place:
             return StoreBusy(f"{self._where}: no connection became free {limit}")
-        before = "" if progress.failure is None else f" (before that: {progress.failure})"
-        return StoreTimeout(f"{self._where}: no answer {limit}{before}")
+        if not isinstance(progress.failure, _NO_ANSWER):
+            return StoreTimeout(f"{self._where}: no answer {limit}")
+        return type(progress.failure)(f"{progress.failure}; then no answer {limit}")
 
     def _is_closed(self) -> StoreUnavailable:
         return StoreUnreachable(f"{self._where}: the store is closed")

@@ -1,6 +1,8 @@
 """Redis behind sentinels: which server is the master is asked of all of them at once."""
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +11,9 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnec
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 Address = tuple[str, int]
+
+CHECK_PERIOD, CHECK_WAIT = 1.0, 0.25
+"""Seconds between two questions who is the master, and for how long a call waits for the answer."""
 
 
 class Sentinels(Sentinel):
@@ -51,7 +56,25 @@ class Sentinels(Sentinel):
 
 
 class MasterPool(SentinelConnectionPool):
-    """Connections to the master of the moment. When that changes, none to the one before stays in use."""
+    """Connections to the master of the moment. When that changes, none to the one before stays in use.
+
+    A master that was replaced may take writes, which are lost, for ten seconds more until the sentinels tell
+    it. So they are asked every second, not only for a new connection.
+    """
+
+    def __init__(self, service_name: str, sentinels: Sentinels, **options: Any) -> None:  # noqa: ANN401 (redis-py's)
+        super().__init__(service_name, sentinels, **options)  # type: ignore[no-untyped-call]
+        self._check: asyncio.Task[None] | None = None
+        self._next_check = 0.0
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (redis-py's)
+        """See ConnectionPool."""
+        now = time.monotonic()
+        if now >= self._next_check and (self._check is None or self._check.done()):
+            self._next_check = now + CHECK_PERIOD
+            self._check = asyncio.ensure_future(self._follow())
+            await asyncio.wait({self._check}, timeout=CHECK_WAIT)
+        return await super().get_connection(*args, **kwargs)
 
     async def get_master_address(self) -> Address:
         """The address that the sentinels name."""
@@ -60,6 +83,17 @@ class MasterPool(SentinelConnectionPool):
         if before not in (None, address):
             await self.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]
         return address
+
+    async def aclose(self) -> None:
+        """See ConnectionPool."""
+        if self._check is not None:
+            self._check.cancel()
+        await super().aclose()
+
+    async def _follow(self) -> None:
+        # Without sentinels what is open works on; who opens a connection is told.
+        with contextlib.suppress(RedisError):
+            await self.get_master_address()
 
 
 def _worst(failures: list[RedisError], service_name: str) -> RedisError:

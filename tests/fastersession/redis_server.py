@@ -3,33 +3,55 @@
 import ctypes
 import signal
 import socket
+import ssl
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 PASSWORD = "only-for-tests-0123456789"
 _PR_SET_PDEATHSIG = 1
 
 
-class RedisServer:
-    """One redis-server process on one port for all its lives: it can be killed, paused and started again."""
+@dataclass(frozen=True)
+class TlsPaths:
+    """The PEM files of a server that speaks TLS only."""
 
-    def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+class RedisServer:
+    """One redis-server process on one port for all its lives: it can be killed, paused and started again.
+
+    `settings` are further lines of redis.conf. A `sentinel` is the same program in another role.
+    """
+
+    def __init__(
+        self, folder: Path, *settings: str, tls: TlsPaths | None = None, sentinel: bool = False
+    ) -> None:
+        self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.url = f"redis://{self.address}/0"
+        self.url = f"{'redis' if tls is None else 'rediss'}://{self.address}/0"
         self.password = PASSWORD
-        self._config = folder / "redis.conf"
-        self._config.write_text(
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {PASSWORD}\ndir {folder}\n"
-            'save ""\nappendonly no\n'
-        )
+        self._tls = tls is not None
+        self._command = [str(folder / f"{self.port}.conf"), *(["--sentinel"] if sentinel else [])]
+        lines = [f"bind 127.0.0.1\nrequirepass {PASSWORD}\ndir {folder}", *_listening(self.port, tls)]
+        if not sentinel:
+            lines += [f'dbfilename {self.port}.rdb\nsave ""\nappendonly no']
+        Path(self._command[0]).write_text("\n".join([*lines, *settings, ""]))
         self._process: subprocess.Popen[bytes] | None = None
+
+    def add(self, setting: str) -> None:
+        """One more line of redis.conf, from the next start on."""
+        with Path(self._command[0]).open("a") as config:
+            config.write(f"{setting}\n")
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(
-            ["/usr/bin/redis-server", str(self._config)],
+            ["/usr/bin/redis-server", *self._command],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=_die_with_parent,  # a killed test run leaves no server behind
@@ -61,18 +83,38 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with (
+                socket.create_connection(("127.0.0.1", self.port), timeout=1) as plain,
+                _unverified().wrap_socket(plain) if self._tls else plain as connection,
+            ):
                 connection.sendall(f"AUTH {PASSWORD}\r\nPING\r\n".encode())
                 return b"+OK" in connection.recv(64)
         except OSError:
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on, as far as one can know."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _listening(port: int, tls: TlsPaths | None) -> list[str]:
+    if tls is None:
+        return [f"port {port}"]
+    return [
+        f"port 0\ntls-port {port}\ntls-auth-clients no\ntls-replication yes",
+        f"tls-cert-file {tls.certificate}\ntls-key-file {tls.key}\ntls-ca-cert-file {tls.authority}",
+    ]
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # it is only asked whether it has started
+    return context
 
 
 def _die_with_parent() -> None:

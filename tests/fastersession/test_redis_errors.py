@@ -38,6 +38,7 @@ def answered(text: str) -> Exception:
         ("WRONGPASS invalid username-password pair or user is disabled.", errors.StoreDenied),
         ("NOAUTH Authentication required.", errors.StoreDenied),
         ("NOPERM this user has no permissions to run the 'evalsha' command", errors.StoreDenied),
+        ("ERR The user executing the script can't run this command or subcommand", errors.StoreDenied),
         (NO_PASSWORD_SET, errors.StoreDenied),
         ("CLUSTERDOWN The cluster is down", errors.StoreUnreachable),
         ("MASTERDOWN Link with MASTER is down", errors.StoreUnreachable),
