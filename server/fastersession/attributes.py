@@ -1,47 +1,117 @@
 """A session's live attributes, and what of them is known to be stored."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fastersession.codec import parse, registry
-
-Encoded = dict[str, str]
-"""The JSON text of each attribute by its name."""
+from fastersession.codec import Snapshot, join, parse, registry, texts_of
+from fastersession.errors import InvalidSessionData
+from fastersession.journal import Fresh, Journal
+from fastersession.records import StoredSession, Tail
 
 
 class Attributes:
-    """A dict that programs write to, beside the encoded form in which it was last read or written."""
+    """A dict that programs write to, beside the texts in which it was last read or written."""
 
     def __init__(self) -> None:
         self.live: dict[str, Any] = {}
-        self.stored: Encoded = {}
+        self._stored: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}  # a stored text as this process would write it, where that differs
+        self._ends: dict[str, int] = {}  # of the journals as they were last read or written
+        self._owner = object()
 
-    def encode(self) -> Encoded:
+    def encode(self) -> Snapshot:
         """The live attributes as they would be stored. Raises InvalidSessionData."""
-        return registry.encode(self.live).texts
+        snapshot = registry.encode(self.live)
+        for name, text in snapshot.texts.items():
+            stored = self._stored.get(name)
+            if stored is not None and text != stored and text == self._respelled(name, stored):
+                snapshot.texts[name] = stored
+        return snapshot
 
-    def reset(self, text: str | None) -> None:
+    def differ(self, snapshot: Snapshot) -> bool:
+        """Whether the attributes are other ones than those that are stored; new entries do not count."""
+        return snapshot.texts != self._stored
+
+    def reset(self, record: StoredSession | None) -> None:
         """Take over what was read; None for nothing. The dict stays the same one."""
-        fresh = {} if text is None else registry.decode(parse(text))
-        stored = registry.encode(fresh).texts
+        raw = {} if record is None else parse(record.attributes)
+        tails = {} if record is None else record.journals
+        texts, fresh = texts_of(raw), registry.decode(raw, tails)
+        self._owner = object()
+        self._bind(fresh.journals)
         self.live.clear()
-        self.live.update(fresh)
-        self.stored = stored
+        self.live.update(fresh.values)
+        self._know(texts, _ends(tails))
 
-    def merge(self, text: str) -> bool:
-        """Take over what somebody else stored since. False, and nothing done, where both changed the same."""
-        fresh = registry.decode(parse(text))
-        theirs = registry.encode(fresh).texts
-        names = foreign_changes(self.stored, self.encode(), theirs)
+    def show(self, record: StoredSession) -> None:
+        """Let the journals show what was read of them this time, of the version that is known."""
+        _rebase(self.encode().journals, record.journals)
+
+    def merge(self, newer: StoredSession, *, alone: bool = False) -> bool:
+        """Take over what somebody else stored since: their entries, then ours.
+
+        False, and nothing done, where both changed the same attribute, or one removed a journal that the
+        other appended to, or (with `alone`) both appended to one. Raises InvalidSessionData.
+        """
+        raw, mine = parse(newer.attributes), self.encode()
+        theirs = texts_of(raw)
+        names = foreign_changes(self._stored, mine.texts, theirs)
         if names is None:
             return False
-        for name in names:
-            if name in fresh:
-                self.live[name] = fresh[name]
-            else:
-                self.live.pop(name, None)
-        self.stored = theirs
+        fresh = registry.decode({n: raw[n] for n in raw if n in names}, newer.journals, mine.journals)
+        merged = {name: value for name, value in self.live.items() if name not in names} | fresh.values
+        if not self._loses_nothing(mine.journals, merged, newer.journals, alone=alone):
+            return False
+        self._bind(fresh.journals)
+        self.live.clear()
+        self.live.update(merged)
+        _rebase(mine.journals, newer.journals)
+        self._know(theirs, _ends(newer.journals))
         return True
+
+    def pending(self, snapshot: Snapshot) -> dict[str, list[Fresh]]:
+        """The entries that are not stored, by the keys of their journals."""
+        found = {key: journal.log.pending() for key, journal in snapshot.journals.items()}
+        return {key: pending for key, pending in found.items() if pending}
+
+    def claim(self, snapshot: Snapshot) -> None:
+        """Say whose the journals are. Raises InvalidSessionData where one is stored in another session."""
+        self._bind(snapshot.journals.values())
+
+    def stored(self, texts: dict[str, str] | None, ends: Mapping[str, int]) -> None:
+        """These texts (None: the same as before) and the journals up to these ends are stored now."""
+        self._know(self._stored if texts is None else texts, {**self._ends, **ends})
+
+    def _know(self, texts: dict[str, str], ends: dict[str, int]) -> None:
+        if texts is not self._stored:
+            self._spelled.clear()
+        self._stored, self._ends = texts, ends
+
+    def _bind(self, journals: Iterable[Journal]) -> None:
+        for journal in journals:
+            journal.log.bind(registry.decode_entry, self._owner)
+
+    def _respelled(self, name: str, stored: str) -> str:
+        if name not in self._spelled:
+            values = registry.decode(parse(join({name: stored}))).values
+            self._spelled[name] = registry.encode(values).texts[name]
+        return self._spelled[name]
+
+    def _loses_nothing(
+        self,
+        mine: Mapping[str, Journal],
+        merged: Mapping[str, Any],
+        tails: Mapping[str, Tail],
+        *,
+        alone: bool,
+    ) -> bool:
+        try:
+            kept = set(registry.encode(merged).keys)
+        except InvalidSessionData:  # each side moved the same journal to another place
+            return False
+        appended = {key for key, journal in mine.items() if journal.log.pending()}
+        theirs = {key for key, end in _ends(tails).items() if end > self._ends.get(key, 0)}
+        return appended | theirs <= kept and not (alone and appended & theirs)
 
 
 def foreign_changes(
@@ -53,3 +123,13 @@ def foreign_changes(
         if mine.get(name) != base.get(name) and mine.get(name) != theirs.get(name):
             return None
     return changed
+
+
+def _ends(tails: Mapping[str, Tail]) -> dict[str, int]:
+    return {key: tail.start + len(tail.entries) for key, tail in tails.items()}
+
+
+def _rebase(journals: Mapping[str, Journal], tails: Mapping[str, Tail]) -> None:
+    for key, tail in tails.items():
+        if key in journals:
+            journals[key].log.rebase(tail)

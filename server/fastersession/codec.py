@@ -40,6 +40,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Decoded:
+    """Attributes, and the journals in them that were not known."""
+
+    values: dict[str, Any]
+    journals: list[Journal]
+
+
+@dataclass(frozen=True, slots=True)
 class _Entry:
     cls: type
     name: str
@@ -84,16 +92,17 @@ class TypeRegistry:
         raw: Mapping[str, Any],
         tails: Mapping[str, Tail] = _NO_TAILS,
         known: Mapping[str, Journal] = _NO_JOURNALS,
-    ) -> dict[str, Any]:
+    ) -> Decoded:
         """The attributes in what `parse` gave, their journals showing `tails`, the `known` ones as they are.
 
         Raises InvalidSessionData.
         """
         decoder = _Decoder(self, tails, known)
         try:
-            return {name: decoder.live(value) for name, value in raw.items()}
+            values = {name: decoder.live(value) for name, value in raw.items()}
         except RecursionError as error:
             raise InvalidSessionData(f"the stored attributes are nested too deeply: {error}") from error
+        return Decoded(values, decoder.journals)
 
     def encode_entry(self, value: Entry) -> str:
         """The JSON text of a journal's entry. Raises InvalidSessionData."""
@@ -167,6 +176,7 @@ class _Decoder:
     tails: Mapping[str, Tail]
     known: Mapping[str, Journal]
     keys: set[str] = field(default_factory=set)
+    journals: list[Journal] = field(default_factory=list)
 
     def live(self, value: object) -> object:
         if isinstance(value, list):
@@ -182,9 +192,7 @@ class _Decoder:
         if name == ESCAPED and isinstance(data, dict):
             return {key: self.live(item) for key, item in data.items()}
         if name == JOURNAL:
-            key = self._noted(key_in(data))
-            known = self.known.get(key)
-            return restored(value[DATA], self.tails.get(key)) if known is None else known
+            return self._journal(value[DATA], self._noted(key_in(data)))
         entry = self.registry.by_name.get(name) if isinstance(name, str) else None
         if entry is None:
             for key in journals_in(value):
@@ -195,6 +203,14 @@ class _Decoder:
             return entry.from_json(inner)
         except Exception as error:
             raise InvalidSessionData(f"a stored {name!r} cannot be read: {error}") from error
+
+    def _journal(self, found: dict[str, Any], key: str) -> Journal:
+        known = self.known.get(key)
+        if known is not None:
+            return known
+        journal = restored(found, self.tails.get(key))
+        self.journals.append(journal)
+        return journal
 
     def _noted(self, key: str) -> str:
         if key in self.keys:

@@ -18,12 +18,18 @@ _UNREAD: Final = object()
 class Fresh:
     """An entry that was appended here. Forks share it, so that it is stored once however many have it."""
 
-    __slots__ = ("is_stored", "text", "value")
+    __slots__ = ("_text", "is_stored", "value")
 
     def __init__(self, value: Entry) -> None:
         self.value = value
-        self.text: str | None = None
         self.is_stored = False
+        self._text: str | None = None
+
+    def encoded(self, encode: Callable[[Entry], str]) -> str:
+        """Its JSON text, made once: entries do not change."""
+        if self._text is None:
+            self._text = encode(self.value)
+        return self._text
 
 
 class _Identity:

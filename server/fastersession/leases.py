@@ -1,11 +1,12 @@
-"""Leases that may have been taken although no answer came: given back in the background, for a while."""
+"""What a request leaves behind, leases above all: tidied up in the background, for a while."""
 
 import asyncio
 import logging
 import random
+from collections.abc import Coroutine
 
 from fastersession.bounded import bounded
-from fastersession.errors import SessionError
+from fastersession.errors import SessionError, VersionConflict
 from fastersession.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -28,16 +29,39 @@ class LeaseReturner:
 
     def give_back(self, id_: str, owner: str) -> None:
         """Start giving a lease back. Returns at once, never raises."""
+        self._start(self._give_back(id_, owner))
+
+    def forget(self, id_: str, version: int | None = None) -> None:
+        """Start deleting a session whose id nobody needs any more; with `version` only as that one.
+
+        Returns at once, never raises. What it does not manage, the session's own end does.
+        """
+        self._start(self._forget(id_, version))
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
         if len(self._tasks) >= _MAX_PENDING:
+            work.close()
             return
-        task = asyncio.get_running_loop().create_task(self._give_back(id_, owner))
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _forget(self, id_: str, version: int | None) -> None:
+        for pause in _PAUSES:
+            await _pause(pause)
+            try:
+                await bounded(self._store.delete(id_, expected_version=version), self._io_timeout)
+            except VersionConflict:
+                return  # it is gone, or somebody lives on in it
+            except SessionError:
+                continue
+            return
+        logger.warning("the former record of a session could not be deleted; it ends by itself")
 
     async def _give_back(self, id_: str, owner: str) -> None:
         acknowledged = 0
         for pause in _PAUSES:
-            await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 (spread, no secret)
+            await _pause(pause)
             acknowledged += await self._try(id_, owner)
             if acknowledged == 2:
                 return
@@ -50,3 +74,7 @@ class LeaseReturner:
         except SessionError:
             return False
         return True
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds * random.uniform(0.75, 1.25))  # noqa: S311 (spread, no secret)

@@ -3,20 +3,15 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fastersession.errors import LeaseHeld, VersionConflict
-from fastersession.records import Lease, StoredSession
+from fastersession.lru import SegmentedLru
+from fastersession.memory_session import KeptSession, check, check_version
+from fastersession.records import DEFAULT_WINDOW, Change, Lease, StoredSession, Tail, Window
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Kept:
-    record: StoredSession
-    expires_at: float
 
 
 @dataclass(slots=True)
@@ -26,8 +21,9 @@ class _Held:
 
 
 class MemoryStore:
-    """A bounded store: beyond `max_sessions` the least recently used goes; expired ones go by themselves.
+    """A bounded store: beyond `max_sessions` the least recently used go; expired ones go by themselves.
 
+    Sessions that never came back go before those that did: clients that keep no cookie push out each other.
     `clock` gives unix seconds; what has expired leaves memory within `sweep_interval` seconds. Nothing here
     waits, so every method is atomic within its event loop.
     """
@@ -44,17 +40,19 @@ class MemoryStore:
         self._max_sessions = max_sessions
         self._clock = clock
         self._sweep_interval = sweep_interval
-        self._records: OrderedDict[str, _Kept] = OrderedDict()
+        self._sessions: SegmentedLru[KeptSession] = SegmentedLru(max_sessions)
         self._leases: dict[str, _Held] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._evicted = False
 
     def __len__(self) -> int:
-        """How many records and leases are in memory."""
-        return len(self._records) + len(self._leases)
+        """How many sessions and leases are in memory."""
+        return len(self._sessions) + len(self._leases)
 
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+    ) -> StoredSession | None:
         """See SessionStore.load."""
         now = self._clock()
         kept = self._live(session_id, now)
@@ -62,30 +60,56 @@ class MemoryStore:
             self._take(session_id, lease, now)
             if kept is not None:
                 kept.expires_at = max(kept.expires_at, now + lease.seconds)
-        return None if kept is None else kept.record
+        if kept is None:
+            return None
+        self._sessions.came_back(session_id)
+        self._shrink()
+        return kept.within(window)
 
     async def save(
-        self,
-        session_id: str,
-        /,
-        record: StoredSession,
-        *,
-        ttl: float,
-        expected_version: int,
-        release: str | None = None,
+        self, session_id: str, /, change: Change, *, ttl: float, release: str | None = None
     ) -> int:
         """See SessionStore.save."""
         now = self._clock()
         kept, holder = self._live(session_id, now), self._holder(session_id, now)
-        _check_version(kept, expected_version)
-        if release is not None and holder is not None and holder.owner != release:
-            raise VersionConflict("another request took the session's lease over")
-        self._records[session_id] = _Kept(replace(record, version=expected_version + 1), now + ttl)
-        self._records.move_to_end(session_id)
+        if kept is None or not kept.has(change):
+            check(kept, change)
+            if release is not None:
+                _check_lease(holder, release, kept, change)
+            kept = self._carry_out(session_id, kept, change, now + ttl)
         if holder is not None and holder.owner == release:
             del self._leases[session_id]
+        return kept.record.version if change.record is None else change.expected_version + 1
+
+    def _carry_out(
+        self, session_id: str, kept: KeptSession | None, change: Change, expires_at: float
+    ) -> KeptSession:
+        if kept is None:
+            assert change.record is not None  # or `check` would have found no session
+            kept = KeptSession(replace(change.record, version=0), expires_at)
+            self._sessions.add(session_id, kept)
+        kept.carry_out(change)
+        kept.expires_at = expires_at
         self._shrink()
-        return expected_version + 1
+        return kept
+
+    async def read(self, session_id: str, journal: str, /, *, start: int, limit: int) -> Tail:
+        """See SessionStore.read."""
+        kept = self._live(session_id, self._clock())
+        if kept is None or journal not in kept.journals:
+            return Tail(start, ())
+        return kept.journals[journal].part(start, limit)
+
+    async def copy(self, session_id: str, new_id: str, /, *, ttl: float) -> int | None:
+        """See SessionStore.copy."""
+        now = self._clock()
+        kept = self._live(session_id, now)
+        if kept is None:
+            return None
+        check_version(self._live(new_id, now), 0)
+        self._sessions.add(new_id, kept.copy(now + ttl), known=self._sessions.is_known(session_id))
+        self._shrink()
+        return kept.record.version
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         """See SessionStore.touch."""
@@ -98,8 +122,8 @@ class MemoryStore:
         """See SessionStore.delete."""
         kept = self._live(session_id, self._clock())
         if expected_version is not None:
-            _check_version(kept, expected_version)
-        self._records.pop(session_id, None)
+            check_version(kept, expected_version)
+        self._sessions.pop(session_id)
 
     async def release(self, session_id: str, owner: str, /) -> None:
         """See SessionStore.release."""
@@ -112,20 +136,17 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Forget everything."""
-        self._records.clear()
+        self._sessions = SegmentedLru(self._max_sessions)
         self._leases.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _live(self, session_id: str, now: float) -> _Kept | None:
-        kept = self._records.get(session_id)
-        if kept is None:
+    def _live(self, session_id: str, now: float) -> KeptSession | None:
+        kept = self._sessions.get(session_id)
+        if kept is not None and kept.expires_at <= now:
+            self._sessions.pop(session_id)
             return None
-        if kept.expires_at <= now:
-            del self._records[session_id]
-            return None
-        self._records.move_to_end(session_id)
         return kept
 
     def _holder(self, session_id: str, now: float) -> _Held | None:
@@ -144,16 +165,14 @@ class MemoryStore:
 
     def _shrink(self) -> None:
         self._arm()
-        while len(self._records) > self._max_sessions:
-            self._records.popitem(last=False)
-            if not self._evicted:
-                self._evicted = True
-                logger.warning("over %d sessions: the least recently used go", self._max_sessions)
+        if self._sessions.shrink() and not self._evicted:
+            self._evicted = True
+            logger.warning("over %d sessions: the least recently used go", self._max_sessions)
 
     def _sweep(self) -> None:
         now = self._clock()
-        for id_ in [i for i, kept in self._records.items() if kept.expires_at <= now]:
-            del self._records[id_]
+        for id_ in [i for i, kept in self._sessions if kept.expires_at <= now]:
+            self._sessions.pop(id_)
         for id_ in [i for i, held in self._leases.items() if held.expires_at <= now]:
             del self._leases[id_]
 
@@ -167,11 +186,12 @@ class MemoryStore:
     def _on_timer(self) -> None:
         self._timer = None
         self._sweep()
-        if self._records or self._leases:
+        if len(self):
             self._arm()
 
 
-def _check_version(kept: _Kept | None, expected: int) -> None:
-    actual = 0 if kept is None else kept.record.version
-    if actual != expected:
-        raise VersionConflict(f"the session is at version {actual}, not {expected}")
+def _check_lease(holder: _Held | None, owner: str, kept: KeptSession | None, change: Change) -> None:
+    if holder is not None and holder.owner != owner:
+        raise VersionConflict("another request took the session's lease over")
+    if holder is None:
+        check_version(kept, change.expected_version)  # it was lost: did somebody write meanwhile?

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send, answer, refuse
+from fastersession.context import SessionContext
 from fastersession.cookies import CookiePolicy, IdSigner, Presented, SameSite, default_name, read_cookie
 from fastersession.csrf import OriginCheck
 from fastersession.errors import SessionError
 from fastersession.keys import KeyRing
 from fastersession.leases import LeaseReturner
-from fastersession.session import Session, SessionContext
+from fastersession.records import DEFAULT_WINDOW, Window
+from fastersession.session import Session
 from fastersession.store import SessionStore
 
 logger = logging.getLogger(__name__)
@@ -42,12 +44,14 @@ class FasterSessionMiddleware:
         allowed_origins: Sequence[str] = (),
         idle_timeout: float = 86400,
         absolute_timeout: float = 30 * 86400,
+        unconfirmed_timeout: float = 4 * 3600,
+        window: Window = DEFAULT_WINDOW,
         autoload: bool = True,
         io_timeout: float = 2.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if min(idle_timeout, absolute_timeout, io_timeout) <= 0:
-            raise ValueError("idle_timeout, absolute_timeout and io_timeout must be above 0")
+        if min(idle_timeout, absolute_timeout, unconfirmed_timeout, io_timeout) <= 0:
+            raise ValueError("the timeouts must be above 0")
         self._app = app
         self._signer = IdSigner(secret_key)
         name = default_name(secure, path) if cookie_name is None else cookie_name
@@ -55,7 +59,9 @@ class FasterSessionMiddleware:
         self._origins = OriginCheck(allowed_origins)
         self._autoload = autoload
         returner = LeaseReturner(store, io_timeout)
-        self._context = SessionContext(store, returner, clock, io_timeout, idle_timeout, absolute_timeout)
+        self._context = SessionContext(
+            store, returner, clock, io_timeout, idle_timeout, absolute_timeout, unconfirmed_timeout, window
+        )
         self._told_plain_http = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,16 +137,14 @@ class _Responder:
 
     async def _start(self, message: Message) -> None:
         try:
-            # A lease says that somebody is at work on the session, and will save it when that is done.
-            if not self._session.has_lease and self._session.has_changes():
-                await self._session.save()
+            await self._session.before_response()
         except SessionError as error:
             await self._replace(error)
             return
         cookie = self._set_cookie()
         if cookie is not None:
             message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie)]}
-        self._begin()
+        self._begin(cookie_sent=self._session.is_kept())
         await self._send(message)
 
     def _set_cookie(self) -> bytes | None:
@@ -152,13 +156,13 @@ class _Responder:
             return self._cookie.expire()
         return None
 
-    def _begin(self) -> None:
+    def _begin(self, *, cookie_sent: bool) -> None:
         self._started = True
-        self._session.response_started()
+        self._session.response_started(cookie_sent=cookie_sent)
 
     async def _replace(self, error: SessionError) -> None:
         """Nothing was sent yet: answer with the error, and drop what the application still sends."""
-        self._begin()
+        self._begin(cookie_sent=False)
         self._replaced = True
         await answer(self._send, error)
 

@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from fastersession.errors import InvalidSessionData
 
@@ -32,6 +32,9 @@ class Window:
     def __post_init__(self) -> None:
         if min(self.entries, self.bytes) < 1:
             raise ValueError("a window has at least 1 entry and 1 byte")
+
+
+DEFAULT_WINDOW: Final = Window()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from typing import Any
 
 from fastersession import redis_scripts
 from fastersession.errors import LeaseHeld, VersionConflict
-from fastersession.records import Lease, StoredSession
+from fastersession.records import Change, Lease, StoredSession, Tail, Window
+from fastersession.redis_answers import Args, asked, checked, stored_session, tail, written
 from fastersession.redis_client import Timeouts, open_client
 from fastersession.redis_clock import RedisClock
 from fastersession.redis_link import RedisLink
 from fastersession.redis_url import parse_redis_url
 
-_Args = list[str | int | float]
+_WINDOW = Window()
 
 
 class RedisStore:
@@ -32,7 +33,8 @@ class RedisStore:
         script = link.script
         self._load, self._save = script(redis_scripts.LOAD), script(redis_scripts.SAVE)
         self._touch, self._delete = script(redis_scripts.TOUCH), script(redis_scripts.DELETE)
-        self._release = script(redis_scripts.RELEASE)
+        self._release, self._read = script(redis_scripts.RELEASE), script(redis_scripts.READ)
+        self._snapshot, self._plant = script(redis_scripts.SNAPSHOT), script(redis_scripts.PLANT)
 
     @classmethod
     def from_url(
@@ -75,48 +77,56 @@ class RedisStore:
         """Whether Redis did not answer lately: methods fail at once then, but for a trial now and then."""
         return self._link.circuit_open
 
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = _WINDOW
+    ) -> StoredSession | None:
         """See SessionStore.load."""
-        args: _Args = ["", 0] if lease is None else [lease.owner, _milliseconds(lease.seconds)]
+        args: Args = ["", 0] if lease is None else [lease.owner, _milliseconds(lease.seconds)]
         latest = time.monotonic() + self._link.io_timeout
-        answer = await self._link.call(lambda _: self._timely(self._keys(session_id), args, latest))
+        keys = self._keys(session_id)
+        answer = checked(await self._link.call(lambda _: self._timely(keys, args, latest, window)))
         if answer[0] == b"held":
-            raise LeaseHeld(max(0, answer[1]) / 1000)
-        _, record, version, accessed = answer
-        if record is None:
-            return None
-        return StoredSession.from_json(record, version=int(version)).touched(float(accessed))
+            raise LeaseHeld(answer[1] / 1000)
+        return None if answer[0] == b"none" else stored_session(answer[1:])
 
     async def save(
-        self,
-        session_id: str,
-        /,
-        record: StoredSession,
-        *,
-        ttl: float,
-        expected_version: int,
-        release: str | None = None,
+        self, session_id: str, /, change: Change, *, ttl: float, release: str | None = None
     ) -> int:
         """See SessionStore.save."""
-        accessed, mark = repr(record.last_accessed_at), secrets.token_hex(8)
-        limits = [_milliseconds(ttl), expected_version]
-        args: _Args = [record.to_json(), accessed, *limits, release or "", mark]
-        answer = await self._link.call(lambda _: self._save(self._keys(session_id), args))
-        if answer[0] == b"lease":
-            raise VersionConflict("another request took the session's lease over")
-        _check_version(answer, expected_version)
-        return expected_version + 1
+        args = written(change, ttl=_milliseconds(ttl), owner=release or "")
+        keys = self._keys(session_id)
+        answer = checked(await self._link.call(lambda _: self._save(keys, args)), change.expected_version)
+        return int(answer[1])
+
+    async def read(self, session_id: str, journal: str, /, *, start: int, limit: int) -> Tail:
+        """See SessionStore.read."""
+        keys: list[str] = self._keys(session_id)[:1]
+        args = asked(journal, start, limit)
+        answer = checked(await self._link.call(lambda _: self._read(keys, args)))
+        return tail(*answer[1:])
+
+    async def copy(self, session_id: str, new_id: str, /, *, ttl: float) -> int | None:
+        """See SessionStore.copy. Two round trips: in a cluster the two lie on different nodes."""
+        found = checked(await self._link.call(lambda _: self._snapshot(self._keys(session_id)[:1])))
+        if found[0] == b"none":
+            return None
+        version, fields = int(found[1]), found[2]
+        args: Args = [f" {_new_mark()} ", _milliseconds(ttl), *fields]
+        planted = await self._link.call(lambda _: self._plant(self._keys(new_id)[:1], args))
+        if planted[0] == b"taken":
+            raise VersionConflict("there is a session under the new id")
+        return version
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         """See SessionStore.touch."""
-        args: _Args = [repr(accessed_at), _milliseconds(ttl)]
-        await self._link.call(lambda _: self._touch(self._keys(session_id)[:1], args))
+        args: Args = [repr(accessed_at), _milliseconds(ttl)]
+        checked(await self._link.call(lambda _: self._touch(self._keys(session_id)[:1], args)))
 
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
-        """See SessionStore.delete."""
+        """See SessionStore.delete. Without a version it removes what is no session of ours too."""
         keys, expected = self._keys(session_id)[:1], "" if expected_version is None else str(expected_version)
         answer = await self._link.call(lambda again: self._delete(keys, [expected, "again" if again else ""]))
-        _check_version(answer, expected_version)
+        checked(answer, expected_version)
 
     async def release(self, session_id: str, owner: str, /) -> None:
         """See SessionStore.release."""
@@ -130,13 +140,14 @@ class RedisStore:
         """Close every connection."""
         await self._link.aclose()
 
-    async def _timely(self, keys: list[str], args: _Args, latest: float) -> list[Any]:
+    async def _timely(
+        self, keys: list[str], lease: Args, latest: float, window: Window = _WINDOW
+    ) -> list[Any]:
         """LOAD's answer, without the time. Nobody waits after `latest` (monotonic seconds)."""
-        answer: list[Any]
         for _ in range(2):
             limit = self._clock.after(latest - _MARGIN - time.monotonic())
-            *answer, now = await self._load(keys, [*args, limit])
-            self._clock.learn(now)
+            answer: list[Any] = await self._load(keys, [*lease, window.entries, window.bytes, limit])
+            self._clock.learn(answer.pop(1))
             if answer[0] != b"late":
                 return answer
             # Somebody does wait: Redis' clock was set, or it is another Redis. Its time is known now.
@@ -156,6 +167,5 @@ def _milliseconds(seconds: float) -> int:
     return max(1, math.ceil(seconds * 1000))
 
 
-def _check_version(answer: list[Any], expected: int | None) -> None:
-    if answer[0] == b"version":
-        raise VersionConflict(f"the session is at version {answer[1]}, not {expected}")
+def _new_mark() -> str:
+    return secrets.token_urlsafe(6)

@@ -3,34 +3,28 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, MutableMapping
+from typing import Any, NamedTuple
 
-from fastersession.attributes import Attributes, Encoded
+from fastersession.attributes import Attributes
 from fastersession.bounded import bounded, shielded
-from fastersession.codec import join
-from fastersession.cookies import new_id
-from fastersession.errors import LeaseHeld, SessionError, SessionNotLoaded, StoreUnavailable, VersionConflict
-from fastersession.leases import LeaseReturner
-from fastersession.records import Lease, StoredSession
-from fastersession.store import SessionStore
+from fastersession.codec import registry
+from fastersession.context import SessionContext
+from fastersession.errors import LeaseHeld, SessionError, SessionNotLoaded, VersionConflict
+from fastersession.head import Head
+from fastersession.journal import Journal
+from fastersession.records import Lease, StoredSession, Window
+from fastersession.writer import Writer
 
 logger = logging.getLogger(__name__)
 
-_MERGE_ATTEMPTS = 5
+_PAGE = 500  # entries that are read at once
 
 
-@dataclass(frozen=True, slots=True)
-class SessionContext:
-    """What all sessions of one middleware share. Times in seconds; `clock` gives unix seconds."""
-
-    store: SessionStore
-    returner: LeaseReturner
-    clock: Callable[[], float]
-    io_timeout: float
-    idle_timeout: float
-    absolute_timeout: float
+class _Held(NamedTuple):
+    id: str
+    owner: str
+    seconds: float
 
 
 class Session:
@@ -48,51 +42,58 @@ class Session:
         self._context = context
         self._lock = asyncio.Lock()
         self._attributes = Attributes()
-        self._lease: tuple[str, str] | None = None  # (id, owner)
-        self._version = 0  # of the record under this id; 0: there is none
-        self._retired: dict[str, int | None] = {}  # ids to delete at save, with the version each must have
+        self._writer = Writer(context, self._attributes)
+        self._head = Head.begin(context)
+        self._lease: _Held | None = None
+        self._guard: _Held | None = None  # the lease that changes were made under, given up or not
+        self._ended: set[str] = set()  # ids to delete at save
         self._loaded = False
         self._load_error: SessionError | None = None
+        self._was_seen = False  # nobody can have changed what nobody got
         self._invalidated = False
+        self._previous_ended = False
         self._response_started = False
-        self._kept_alive = False  # in this request, by a write or a touch
-        self._begin_anew()
         self._presented = presented_id
         if presented_id is not None:
-            self._id, self._is_new = presented_id, False
+            self._head.id, self._head.is_new = presented_id, False
 
     # --- what programs see ---------------------------------------------------------------------------
 
     @property
     def id(self) -> str:
         """The id, a secret. Before `load()` it is what the client brought, which may turn out unknown."""
-        return self._id
+        return self._head.id
 
     @property
     def is_new(self) -> bool:
         """Whether the session begins with this request."""
-        return self._is_new
+        return self._head.is_new
+
+    @property
+    def previous_ended(self) -> bool:
+        """Whether this one began because the client's is not stored any more: it ended, or it was lost."""
+        return self._previous_ended
 
     @property
     def created_at(self) -> float:
         """When the session began, unix seconds."""
-        return self._created_at
+        return self._head.created_at
 
     @property
     def last_accessed_at(self) -> float:
         """When the request before this one came, unix seconds; of a new session, when it began."""
-        return self._last_accessed_at
+        return self._head.last_accessed_at
 
     @property
     def max_inactive_interval(self) -> float:
         """After how many seconds without a request the session ends."""
-        return self._interval
+        return self._head.interval
 
     @max_inactive_interval.setter
     def max_inactive_interval(self, seconds: float) -> None:
         if not 0 < seconds < float("inf"):
             raise ValueError("max_inactive_interval must be a number of seconds above 0")
-        self._interval = float(seconds)
+        self._head.interval = float(seconds)
 
     @property
     def loaded(self) -> bool:
@@ -100,51 +101,55 @@ class Session:
         return self._loaded
 
     def get_session(self) -> MutableMapping[str, Any]:
-        """The live attributes: JSON values and instances of registered types.
+        """The live attributes: JSON values, journals, and instances of registered types.
 
         Raises SessionNotLoaded before `load()`, and what loading failed with where the middleware did it.
         """
         if not self._loaded:
             raise self._load_error or SessionNotLoaded("await session.load() first (autoload=False)")
+        self._was_seen = True
         return self._attributes.live
 
-    async def load(self, *, lease_seconds: float | None = None) -> None:
+    async def load(self, *, lease_seconds: float | None = None, window: Window | None = None) -> None:
         """Read the session, in one round trip; with `lease_seconds` take its lease in the same one.
 
-        The lease is the caller's from here to `save()` or `release()`; a forgotten one the middleware gives
-        back. Loading again is free, with a lease it reads again and keeps what was changed here.
+        `window` says how much of each journal, else the middleware's does. The lease is the caller's from
+        here to `save()` or `release()`; a forgotten one the middleware gives back. Loading again is free;
+        with a lease or a window it reads again and keeps what was changed here.
         Raises LeaseHeld, StoreUnavailable, InvalidSessionData, VersionConflict (both sides changed the same).
         """
         if lease_seconds is not None and not lease_seconds > 0:
             raise ValueError("lease_seconds must be above 0")
         async with self._lock:
+            if window is not None:
+                self._writer.window = window
             if lease_seconds is not None:
                 await self._load(Lease(self._owner(), lease_seconds))
-            elif not self._loaded:
+            elif window is not None or not self._loaded:
                 await self._load(None)
 
     async def save(self) -> None:
         """Write what changed and give the lease back, in one round trip; nothing where there is neither.
 
         Ends within the middleware's io_timeout. When the caller is cancelled the write goes on to its end.
-        A write of somebody else that came between is merged, attribute by attribute. Whatever happens, the
-        lease is given up. Raises StoreUnavailable, VersionConflict, InvalidSessionData.
+        A write of somebody else that came between is merged: attribute by attribute, and of a journal their
+        entries come first. Whatever happens, the lease is given up. A save that failed can be repeated,
+        nothing is appended twice. Raises StoreUnavailable, VersionConflict, InvalidSessionData.
         """
-        await shielded(self._save())
+        if self._lock.locked() or self._lease is not None or self.has_changes():
+            await shielded(self._save())
 
     async def release(self) -> None:
         """Give the lease up without writing. Idempotent, raises nothing; its end frees it in any case."""
-        lease, self._lease = self._lease, None
+        lease, self._lease, self._guard = self._lease, None, None
         if lease is not None:
-            await shielded(self._release(*lease))
+            await shielded(self._release(lease))
 
     def invalidate(self) -> None:
         """End the session at the next save: its record goes, its id is dead. A new one begins."""
-        if self._version or self._id == self._presented:
-            self._retired[self._id] = None
-        self._retired = dict.fromkeys(self._retired)
+        if self._head.version or self._head.moved_from is not None or self._head.id == self._presented:
+            self._ended.add(self._head.stored_id)
         self._invalidated, self._loaded = True, True
-        self._attributes.reset(None)
         self._begin_anew()
 
     def rotate(self) -> None:
@@ -152,10 +157,27 @@ class Session:
         if self._response_started:
             raise SessionError("rotate() after the response began: the cookie can no longer be changed")
         self.get_session()
-        if self._version:
-            self._retired[self._id] = self._version
-        self._id, self._version = new_id(), 0
-        self._attributes.stored = {}
+        self._head.move()
+
+    async def entries(self, journal: Journal) -> AsyncIterator[Any]:
+        """All entries of a journal, oldest first: those that `load()` left are read page by page.
+
+        Raises StoreUnavailable, InvalidSessionData, and VersionConflict where the session ends meanwhile.
+        """
+        here, end = list(journal), journal.log.start
+        at = end - journal.skipped
+        while at < end:
+            reading = self._context.store.read(
+                self._head.stored_id, journal.key, start=at, limit=min(_PAGE, end - at)
+            )
+            tail = await bounded(reading, self._context.io_timeout)
+            if not tail.entries:
+                raise VersionConflict("the session was ended by another request meanwhile")
+            for text in tail.entries[: max(0, end - tail.start)]:
+                yield registry.decode_entry(text)
+            at = tail.start + len(tail.entries)
+        for entry in here:
+            yield entry
 
     # --- what the middleware sees --------------------------------------------------------------------
 
@@ -171,16 +193,30 @@ class Session:
 
     def is_kept(self) -> bool:
         """Whether this id is stored or is about to be: then the client must know it."""
-        leased = self._lease is not None and self._lease[0] == self._id
-        return self._loaded and (self._version > 0 or leased or bool(self._attributes.live))
+        leased = self._lease is not None and self._lease.id == self._head.id
+        return self._loaded and (self._head.version > 0 or leased)
 
     def has_changes(self) -> bool:
         """Whether a save would change anything in the store. Raises InvalidSessionData."""
-        return self._loaded and (bool(self._retired) or self._differs(self._attributes.encode()))
+        return self._may_have_changes() and (bool(self._ended) or self._writer.differs(self._head))
 
-    def response_started(self) -> None:
-        """The headers are gone: from here the cookie stays as it is."""
+    async def before_response(self) -> None:
+        """Store what must be stored before the client learns of the id.
+
+        A lease says that somebody is at work on the session, and will save it when that is done: until then
+        only a new id is stored, to which the lease moves. Raises as `save()` and `load()` do.
+        """
+        lease, head = self._lease, self._head
+        if lease is None:
+            await self.save()
+        elif head.moved_from is not None or lease.id != head.id:
+            await self.save()
+            await self.load(lease_seconds=lease.seconds)
+
+    def response_started(self, *, cookie_sent: bool) -> None:
+        """The headers are gone: from here the cookie stays as it is, and what it names must exist."""
         self._response_started = True
+        self._head.is_owed = cookie_sent and not self._head.version
 
     async def autoload(self) -> None:
         """Load; what that fails with is kept for whoever asks for the attributes."""
@@ -191,69 +227,68 @@ class Session:
 
     async def touch(self) -> None:
         """Let an unchanged session live on: its idle time begins again. Raises StoreUnavailable."""
-        if not self._loaded or not self._version or self._kept_alive:
+        head, context = self._head, self._context
+        if not self._loaded or not head.version or head.kept_alive:
             return
-        self._kept_alive = True
-        now = self._context.clock()
-        touch = self._context.store.touch(self._id, ttl=self._ttl(now), accessed_at=now)
-        await shielded(bounded(touch, self._context.io_timeout))
+        head.kept_alive = True
+        now = context.clock()
+        touch = context.store.touch(head.id, ttl=head.ttl(context, now), accessed_at=now)
+        await shielded(bounded(touch, context.io_timeout))
 
     # --- loading -------------------------------------------------------------------------------------
 
     def _begin_anew(self) -> None:
-        now = self._context.clock()
-        self._id, self._is_new, self._version = new_id(), True, 0
-        self._created_at = self._last_accessed_at = now
-        self._interval = self._stored_interval = self._context.idle_timeout
+        self._attributes.reset(None)
+        self._writer.forget()
+        self._head = Head.begin(self._context)
 
     def _owner(self) -> str:
-        return secrets.token_hex(16) if self._lease is None else self._lease[1]
+        return secrets.token_hex(16) if self._lease is None else self._lease.owner
 
     async def _load(self, lease: Lease | None) -> None:
-        if lease is None and self._id != self._presented:
+        if lease is None and self._head.id != self._presented:
             self._loaded = True
             return
         record = await self._read(lease)
         if record is not None:
             self._adopt(record)
-        elif self._id == self._presented:
-            await self._abandon(lease)
+        elif self._head.id == self._presented:
+            await self._replace_unknown(lease)
         self._loaded = True
 
     async def _read(self, lease: Lease | None) -> StoredSession | None:
-        store, held = self._context.store, self._lease
+        context, held, id_ = self._context, self._lease, self._head.id
         try:
-            record = await bounded(store.load(self._id, lease=lease), self._context.io_timeout)
+            reading = context.store.load(id_, lease=lease, window=self._writer.window)
+            record = await bounded(reading, context.io_timeout)
         except LeaseHeld:
             raise
         except BaseException:
             # Failed or cancelled, the lease may have been taken all the same.
             if lease is not None and held is None:
-                self._context.returner.give_back(self._id, lease.owner)
+                context.returner.give_back(id_, lease.owner)
             raise
         if lease is not None:
-            self._lease = (self._id, lease.owner)
+            self._lease = self._guard = _Held(id_, lease.owner, lease.seconds)
         return None if record is None or self._is_over(record) else record
 
     def _adopt(self, record: StoredSession) -> None:
         if not self._loaded:
-            self._attributes.reset(record.attributes)
-        elif record.version != self._version and not self._attributes.merge(record.attributes):
+            self._attributes.reset(record)
+        elif record.version == self._head.version:
+            self._attributes.show(record)
+        elif not self._attributes.merge(record):
             raise VersionConflict("the session was changed by another request meanwhile")
-        self._version = record.version
-        self._created_at, self._last_accessed_at = record.created_at, record.last_accessed_at
-        if self._interval == self._stored_interval:
-            self._interval = record.max_inactive_interval
-        self._stored_interval = record.max_inactive_interval
+        self._head.adopt(record)
 
-    async def _abandon(self, lease: Lease | None) -> None:
+    async def _replace_unknown(self, lease: Lease | None) -> None:
         """What the client brought is unknown: it is never adopted, a session under an id of ours begins."""
         if self._loaded and self.has_changes():
             raise VersionConflict("the session was ended by another request meanwhile")
         if self._lease is not None:
-            self._context.returner.give_back(*self._lease)
-            self._lease = None
-        self._attributes.reset(None)
+            self._context.returner.give_back(self._lease.id, self._lease.owner)
+            self._lease = self._guard = None
+        self._previous_ended = True
         self._begin_anew()
         if lease is not None:
             await self._read(lease)
@@ -272,72 +307,39 @@ class Session:
             finally:
                 lease, self._lease = self._lease, None
                 if lease is not None:
-                    self._context.returner.give_back(*lease)
+                    self._context.returner.give_back(lease.id, lease.owner)
+
+    def _may_have_changes(self) -> bool:
+        head = self._head
+        touched = self._was_seen or head.interval != head.stored_interval
+        return self._loaded and (touched or head.owes_record or bool(self._ended))
 
     async def _store_all(self) -> None:
-        if self._loaded:
-            encoded = self._attributes.encode()
-            if self._differs(encoded):
-                await self._write(encoded)
-            await self._delete_retired()
-        if self._lease is not None:
-            await self._context.store.release(*self._lease)
+        if self._may_have_changes():
+            await self._write()
+        self._guard = None
+        lease = self._lease
+        if lease is not None:
+            await self._context.store.release(lease.id, lease.owner)
             self._lease = None
 
-    def _differs(self, encoded: Encoded) -> bool:
-        if not self._version:
-            return bool(encoded)  # nothing is stored until something is written
-        return encoded != self._attributes.stored or self._interval != self._stored_interval
+    async def _write(self) -> None:
+        guard, head = self._guard, self._head
+        owner = guard.owner if guard is not None and guard.id == head.id else None
+        if await self._writer.write(head, owner, alone=guard is not None) and owner is not None:
+            self._lease = None  # it went back with the write
+        for id_ in list(self._ended):
+            await self._context.store.delete(id_)
+            self._ended.discard(id_)
 
-    async def _write(self, encoded: Encoded) -> None:
-        for attempt in range(_MERGE_ATTEMPTS):
-            try:
-                await self._put(encoded)
-            except VersionConflict:
-                if attempt + 1 == _MERGE_ATTEMPTS or not await self._take_over_newer():
-                    raise
-                encoded = self._attributes.encode()
-            else:
-                return
-
-    async def _put(self, encoded: Encoded) -> None:
-        now = self._context.clock()
-        record = StoredSession(join(encoded), self._created_at, now, self._interval)
-        owner = self._lease[1] if self._lease is not None and self._lease[0] == self._id else None
-        self._version = await self._context.store.save(
-            self._id, record, ttl=self._ttl(now), expected_version=self._version, release=owner
-        )
-        self._attributes.stored, self._stored_interval, self._kept_alive = encoded, self._interval, True
-        if owner is not None:
-            self._lease = None
-
-    async def _take_over_newer(self) -> bool:
-        """After a conflict: merge what is stored now. False where both changed the same, or it is gone."""
-        newer = await self._context.store.load(self._id, lease=None) if self._version else None
-        if newer is None or newer.version == self._version or not self._attributes.merge(newer.attributes):
-            return False
-        self._version = newer.version
-        return True
-
-    async def _delete_retired(self) -> None:
-        for id_, version in list(self._retired.items()):
-            try:
-                await self._context.store.delete(id_, expected_version=version)
-            except VersionConflict:
-                await self._context.store.delete(
-                    self._id
-                )  # the old one was written meanwhile: undo the rotation
-                self._version = 0
-                raise
-            del self._retired[id_]
-
-    def _ttl(self, now: float) -> float:
-        """Seconds: idle or absolute, whichever ends first; never 0, which stores refuse."""
-        return max(1.0, min(self._interval, self._created_at + self._context.absolute_timeout - now))
-
-    async def _release(self, id_: str, owner: str) -> None:
+    async def _release(self, lease: _Held) -> None:
+        head, context = self._head, self._context
+        if head.owes_record and lease.id == head.id:
+            releasing = self._writer.found(head, lease.owner)
+        else:
+            releasing = context.store.release(lease.id, lease.owner)
         try:
-            await bounded(self._context.store.release(id_, owner), self._context.io_timeout)
-        except StoreUnavailable as error:
+            await bounded(releasing, context.io_timeout)
+        except SessionError as error:
             logger.warning("a session's lease was not given back, it ends by itself: %s", error)
-            self._context.returner.give_back(id_, owner)
+            context.returner.give_back(lease.id, lease.owner)

@@ -10,7 +10,7 @@ import sys
 
 from redis.asyncio import Redis
 
-from fastersession import Lease, LeaseHeld, RedisStore
+from fastersession import Change, Lease, LeaseHeld, RedisStore
 
 TURNS = 40
 
@@ -33,7 +33,8 @@ async def contend(store: RedisStore, client: Redis) -> None:
         won += 1
         most = max(most, await client.incr("inside"))
         await client.decr("inside")
-        await store.save("s", found, ttl=60, expected_version=found.version, release=owner)
+        change = Change(found.version, found.last_accessed_at, found)
+        await store.save("s", change, ttl=60, release=owner)
     print(most, flush=True)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable
+from fastersession import Change, Lease, MemoryStore, StoredSession, StoreUnavailable, Tail, Window
+from fastersession.records import DEFAULT_WINDOW
 from tests.fastersession.stores import Clock
 
 
@@ -23,27 +24,29 @@ class SpyStore:
         if self.down:
             raise StoreUnavailable("the store is down for this test")
 
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+    ) -> StoredSession | None:
         await self._called("load" if lease is None else "load+lease")
-        found = await self.memory.load(session_id, lease=lease)
+        found = await self.memory.load(session_id, lease=lease, window=window)
         await self.gate.wait()
         return found
 
     async def save(
-        self,
-        session_id: str,
-        /,
-        record: StoredSession,
-        *,
-        ttl: float,
-        expected_version: int,
-        release: str | None = None,
+        self, session_id: str, /, change: Change, *, ttl: float, release: str | None = None
     ) -> int:
-        await self._called("save" if release is None else "save+release")
+        name = "append" if change.record is None else "save"
+        await self._called(name if release is None else f"{name}+release")
         await self.gate.wait()
-        return await self.memory.save(
-            session_id, record, ttl=ttl, expected_version=expected_version, release=release
-        )
+        return await self.memory.save(session_id, change, ttl=ttl, release=release)
+
+    async def read(self, session_id: str, journal: str, /, *, start: int, limit: int) -> Tail:
+        await self._called("read")
+        return await self.memory.read(session_id, journal, start=start, limit=limit)
+
+    async def copy(self, session_id: str, new_id: str, /, *, ttl: float) -> int | None:
+        await self._called("copy")
+        return await self.memory.copy(session_id, new_id, ttl=ttl)
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         await self._called("touch")

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from redis.asyncio import Redis
 
-from fastersession import MemoryStore, RedisStore, SessionStore, StoredSession
+from fastersession import Change, MemoryStore, RedisStore, SessionStore, StoredSession
 from tests.fastersession.redis_server import RedisServer
 
 START = 1_800_000_000.0
@@ -77,3 +77,8 @@ async def redis_under_test(server: RedisServer) -> AsyncIterator[StoreUnderTest]
 
 def record(attributes: str = '{"a":1}', *, accessed: float = START) -> StoredSession:
     return StoredSession(attributes, START, accessed, 3600.0)
+
+
+def written(version: int, attributes: str = '{"a":1}', *, accessed: float = START) -> Change:
+    """A write of attributes upon a version."""
+    return Change(version, accessed, record(attributes, accessed=accessed))

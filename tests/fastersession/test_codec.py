@@ -38,7 +38,7 @@ def encoded(attributes: dict[str, Any]) -> dict[str, str]:
 def decoded(text: str) -> dict[str, Any]:
     raw = parse(text)
     texts_of(raw)
-    return registry.decode(raw)
+    return registry.decode(raw).values
 
 
 DEEP = '{"a":' + '{"a":' * 600 + "1" + "}" * 601

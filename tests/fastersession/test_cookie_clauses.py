@@ -9,7 +9,7 @@ import pytest
 from itsdangerous import Signer
 from starlette.applications import Starlette
 
-from fastersession import FasterSessionMiddleware, MemoryStore
+from fastersession import Change, FasterSessionMiddleware, MemoryStore
 from fastersession.asgi import Receive, Scope, Send
 from tests.fastersession.apps import APP, middleware, session_id, the_session
 from tests.fastersession.browser import KEY, Browser, reply_with
@@ -176,6 +176,7 @@ async def test_24h_a_record_that_cannot_be_read_is_an_error_not_an_empty_session
     await browser.ask("/count")
     record = await store.load(session_id(browser))
     assert record is not None
-    await store.save(session_id(browser), replace(record, attributes="{broken"), ttl=60, expected_version=1)
+    broken = Change(1, record.last_accessed_at, replace(record, attributes="{broken"))
+    await store.save(session_id(browser), broken, ttl=60)
     reply = await browser.ask("/peek")
     assert (reply.status, json.loads(reply.body)["error"]) == (500, "session_data_invalid")

@@ -36,7 +36,7 @@ def stored(*, key: str = KEY, limit: object = 10) -> str:
 
 
 def read(tail: Tail, *, limit: int = 10) -> Journal:
-    found = registry.decode(parse(f'{{"j":{stored(limit=limit)}}}'), {KEY: tail})["j"]
+    found = registry.decode(parse(f'{{"j":{stored(limit=limit)}}}'), {KEY: tail}).values["j"]
     assert isinstance(found, Journal)
     found.log.bind(registry.decode_entry, "owner")
     return found
@@ -91,7 +91,7 @@ def test_25_3_appending_does_not_change_what_stands_for_a_journal() -> None:
 
 def test_25_4_a_journal_comes_back_inside_a_registered_type() -> None:
     encoded = registry.encode({"talk": Talk("t", Journal(limit=7))})
-    talk = registry.decode(parse(join(encoded.texts)))["talk"]
+    talk = registry.decode(parse(join(encoded.texts))).values["talk"]
     assert (type(talk), talk.lines.key, talk.lines.limit) == (Talk, encoded.keys[0], 7)
 
 
@@ -137,14 +137,14 @@ def test_25_8_text_that_looks_like_a_journal_stays_text() -> None:
     planted = {"said": {"$type": "fastersession.Journal", "$data": {"key": KEY, "limit": 1}}}
     encoded = registry.encode(planted)
     assert encoded.keys == ()
-    assert registry.decode(parse(join(encoded.texts))) == planted
+    assert registry.decode(parse(join(encoded.texts))).values == planted
     unknown = UnknownTyped({"$type": "unknown", "$data": parse(join(encoded.texts))})
     assert registry.encode({"u": unknown}).keys == ()
 
 
 def test_25_9_the_journals_of_unknown_types_are_told() -> None:
     text = f'{{"a":{{"$type":"of.a.newer.version","$data":{{"x":[{stored()}]}}}}}}'
-    encoded = registry.encode(registry.decode(parse(text)))
+    encoded = registry.encode(registry.decode(parse(text)).values)
     assert (join(encoded.texts), encoded.keys) == (text, (KEY,))
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastersession import Lease, LeaseHeld, RedisStore
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.spy import eventually
-from tests.fastersession.stores import record
+from tests.fastersession.stores import written
 
 PROGRAM = Path(__file__).with_name("lease_contender.py")
 
@@ -28,7 +28,7 @@ async def printed(process: Process) -> str:
 
 async def test_17y_two_processes_never_both_hold_it_and_lose_no_write(own_redis: RedisServer) -> None:
     store = RedisStore.from_url(own_redis.url, password=own_redis.password)
-    await store.save("s", record(), ttl=60, expected_version=0)
+    await store.save("s", written(0), ttl=60)
     processes = [await start("contend", own_redis) for _ in range(2)]
     try:
         assert [await printed(process) for process in processes] == ["1", "1"]

@@ -12,7 +12,8 @@ from chatstream.errors import (
     EngineUnavailable,
     problem_of,
 )
-from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable
+from fastersession import Change, Lease, MemoryStore, StoredSession, StoreUnavailable, Window
+from fastersession.records import DEFAULT_WINDOW
 from tests.server.support.apps import demo_settings
 from tests.server.support.live import Browser, serving
 
@@ -20,7 +21,9 @@ HOST = "redis.internal:6379"
 
 
 class AwayStore(MemoryStore):
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+    ) -> StoredSession | None:
         raise StoreUnavailable(f"Redis at {HOST}: connection refused")
 
 
@@ -32,22 +35,18 @@ class TamperedStore(MemoryStore):
         self.attributes = attributes
         self.saved: list[str] = []
 
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
-        await super().load(session_id, lease=lease)
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+    ) -> StoredSession | None:
+        await super().load(session_id, lease=lease, window=window)
         return StoredSession(self.attributes, 4e9, 4e9, 1000.0, version=3)
 
     async def save(
-        self,
-        session_id: str,
-        /,
-        record: StoredSession,
-        *,
-        ttl: float,
-        expected_version: int,
-        release: str | None = None,
+        self, session_id: str, /, change: Change, *, ttl: float, release: str | None = None
     ) -> int:
-        self.saved.append(record.attributes)
-        return expected_version + 1
+        if change.record is not None:
+            self.saved.append(change.record.attributes)
+        return change.expected_version + 1
 
 
 async def test_28g_the_client_is_not_told_where_the_store_is_but_the_log_is(

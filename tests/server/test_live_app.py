@@ -9,8 +9,9 @@ import pytest
 from chatstream.app import build_service
 from chatstream.engines import DemoEngine
 from chatstream.settings import ConfigurationError
-from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable
+from fastersession import Lease, MemoryStore, StoredSession, StoreUnavailable, Window
 from fastersession.keys import fingerprint
+from fastersession.records import DEFAULT_WINDOW
 from tests.server.support.apps import KEY, demo_settings
 from tests.server.support.engine import FakeEngine
 from tests.server.support.live import Browser, serving, until
@@ -46,10 +47,12 @@ class BrokenStore(MemoryStore):
         super().__init__()
         self._loads = loads
 
-    async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+    async def load(
+        self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+    ) -> StoredSession | None:
         if not self._loads:
             raise StoreUnavailable("Redis at redis.invalid:6379 refuses the connection")
-        return await super().load(session_id, lease=lease)
+        return await super().load(session_id, lease=lease, window=window)
 
     async def save(self, *arguments: Any, **keywords: Any) -> int:  # noqa: ANN401 - it never looks at them
         raise StoreUnavailable("Redis at redis.invalid:6379 refuses the connection")
@@ -187,9 +190,11 @@ async def test_28d_a_turn_reads_its_session_once_and_writes_it_once() -> None:
     class Counting(MemoryStore):
         operations: ClassVar[list[str]] = []
 
-        async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+        async def load(
+            self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+        ) -> StoredSession | None:
             self.operations.append("load")
-            return await super().load(session_id, lease=lease)
+            return await super().load(session_id, lease=lease, window=window)
 
         async def save(self, *arguments: Any, **keywords: Any) -> int:  # noqa: ANN401 - passed on
             self.operations.append("save")
@@ -214,7 +219,9 @@ async def test_28d_a_turn_reads_its_session_once_and_writes_it_once() -> None:
 
 async def test_28c_a_store_that_hangs_is_503_in_time() -> None:
     class Hanging(MemoryStore):
-        async def load(self, session_id: str, /, *, lease: Lease | None = None) -> StoredSession | None:
+        async def load(
+            self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
+        ) -> StoredSession | None:
             await asyncio.Event().wait()
             return None
 
