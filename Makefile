@@ -67,7 +67,7 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 .PHONY: unit
 unit: $(STAMP) ## Unit tests (minutes at most; a real Redis, a real API server, no cluster)
 	@python3 -m tools.prerequisites unit
-	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo
+	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo tests/benchmarks
 
 .PHONY: unit-image
 unit-image: ## Unit tests again, on the images' Python, inside the image
@@ -95,6 +95,12 @@ test-newcomer: $(STAMP) ## A newcomer's path from a fresh clone; repairs; ends w
 .PHONY: test
 test: ## Everything that CI runs: check, unit, unit-image, then all of the cluster's tests
 	@$(MAKE) --no-print-directory check unit unit-image test-cluster test-e2e test-browser test-newcomer
+
+##@ Measure
+
+.PHONY: bench-sessions
+bench-sessions: $(STAMP) ## Sessions: ours, peers and the floor in one run (minutes; the peers in an environment of their own)
+	@$(BIN)/python -m benchmarks.sessions $(BENCH)
 
 ##@ Help
 

@@ -1,0 +1,3 @@
+module chatstream.dev/benchmarks/loadgen
+
+go 1.26.0

@@ -1,0 +1,114 @@
+"""What a run says: a table for people, one line of JSON for programs, and whether the targets were met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.figures import Spread, ratio, spread, table
+from benchmarks.load import Measured
+from benchmarks.sessions.cases import FLOOR, OURS, PEER, SIZES, Case
+
+Results = dict[Case, list[Measured]]
+_HEAD = ("messages, session", "requests/s", "p50 ms", "p99 ms", "server CPU µs", "Redis CPU µs", "by first")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """All of a run. `round_trips` of ours to Redis: load, save, turn."""
+
+    environment: dict[str, Any]
+    results: Results
+    round_trips: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ratio that is to be at least, or at most, so much."""
+
+    name: str
+    ratio: Spread
+    at_least: float = 0
+    at_most: float = float("inf")
+
+    @property
+    def is_met(self) -> bool:
+        return self.at_least <= self.ratio.median <= self.at_most
+
+    def text(self) -> str:
+        limit = f"at least {self.at_least:g}" if self.at_least else f"at most {self.at_most:g}"
+        return f"{self.name}: {self.ratio.text(2)}, target {limit}: {'met' if self.is_met else 'MISSED'}"
+
+
+def targets(results: Results) -> list[Target]:
+    """Those of which both sides were run."""
+    found: list[Target] = []
+    for size, least in ((200, 2.0), (2_000, 10.0)):
+        by_peer = _speed(results, (OURS, size), (PEER, size))
+        if by_peer is not None:
+            found.append(Target(f"requests/s by starsessions', {size:,} messages", by_peer, at_least=least))
+    growth = _speed(results, (OURS, 2), (OURS, 2_000))
+    if growth is not None:
+        found.append(Target("time of a turn, 2,000 messages by 2", growth, at_most=1.2))
+    return found
+
+
+def floors(results: Results) -> dict[int, Spread]:
+    """Requests/s of ours by those of the bare round trips, for each size; 0 is the trivial endpoint."""
+    found = {size: _speed(results, (OURS, size), (FLOOR, size)) for size in (0, *SIZES)}
+    return {size: one for size, one in found.items() if one is not None}
+
+
+def text(outcome: Outcome) -> str:
+    """The table, medians with their spread over the rounds in brackets, and what follows from it."""
+    results = outcome.results
+    lines = [table(_HEAD, list(_rows(results))), ""]
+    lines += [f"round trips to Redis, {name}: {count:g}" for name, count in outcome.round_trips.items()]
+    lines += [
+        f"requests/s by the floor's, {size:,} messages: {one.text(2)}"
+        for size, one in floors(results).items()
+    ]
+    lines += [target.text() for target in targets(results)]
+    return "\n".join(lines)
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Everything; of each figure [median, least, most] over the rounds."""
+    results = outcome.results
+    return {
+        **outcome.environment,
+        "cases": [_case_as_json(case, rounds) for case, rounds in results.items()],
+        "round_trips": outcome.round_trips,
+        "by_floor": {size: found.as_json() for size, found in floors(results).items()},
+        "targets": {one.name: {"ratio": one.ratio.as_json(), "met": one.is_met} for one in targets(results)},
+    }
+
+
+def _case_as_json(case: Case, rounds: list[Measured]) -> dict[str, Any]:
+    figures = ("per_second", "p50_ms", "p99_ms", "cpu_us", "redis_cpu_us")
+    of_each = {name: spread([getattr(one, name) for one in rounds]).as_json() for name in figures}
+    return {"session": case.name, "messages": case.messages, **of_each}
+
+
+def _rows(results: Results) -> Iterator[Sequence[str]]:
+    for case, rounds in results.items():
+        first = next(one for one in results if one.messages == case.messages)
+        yield (
+            f"{case.messages or 'trivial'}, {case.name}",
+            spread(_per_second(rounds)).text(),
+            spread([one.p50_ms for one in rounds]).text(2),
+            spread([one.p99_ms for one in rounds]).text(2),
+            f"{spread([one.cpu_us for one in rounds]).median:,.0f}",
+            f"{spread([one.redis_cpu_us for one in rounds]).median:,.0f}",
+            f"{ratio(_per_second(rounds), _per_second(results[first])).median:.2f}",
+        )
+
+
+def _speed(results: Results, ours: tuple[str, int], theirs: tuple[str, int]) -> Spread | None:
+    found = {(case.name, case.messages): _per_second(rounds) for case, rounds in results.items()}
+    return ratio(found[ours], found[theirs]) if ours in found and theirs in found else None
+
+
+def _per_second(rounds: list[Measured]) -> list[float]:
+    return [one.per_second for one in rounds]
