@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chatstream_operator.kube.kinds import CHILDREN
 from helm import ALL_OPTIONS, Helm, Manifest, pick
 
 READ = {"get", "list", "watch"}
@@ -57,10 +58,22 @@ def test_the_operator_only_reads_chatstreams_and_patches_their_status(rules: lis
     assert verbs_on(rules, "chatstreams/status") == {"get", "patch"}
 
 
-@pytest.mark.parametrize("resource", ["secrets", "configmaps", "services", "serviceaccounts"])
+@pytest.mark.parametrize(
+    "resource", ["secrets", "configmaps", "services", "serviceaccounts", "networkpolicies"]
+)
 def test_children_are_written_by_server_side_apply_only(rules: list[dict[str, Any]], resource: str) -> None:
-    assert verbs_on(rules, resource) <= READ | WRITTEN
-    assert "update" not in verbs_on(rules, resource)
+    assert verbs_on(rules, resource) == READ | WRITTEN
+
+
+def test_whatever_the_operator_applies_it_may_write(rules: list[dict[str, Any]]) -> None:
+    for kind in CHILDREN:
+        group = kind.api_version.rpartition("/")[0]
+        verbs = [
+            set(rule["verbs"])
+            for rule in rules
+            if group in rule["apiGroups"] and kind.plural in rule["resources"]
+        ]
+        assert verbs == [READ | WRITTEN], kind.kind
 
 
 def test_pods_and_nodes_are_read_only(rules: list[dict[str, Any]]) -> None:

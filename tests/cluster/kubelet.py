@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.cluster.kubectl import Kubectl, Object, eventually
 
 NOW = "2026-01-01T00:00:00Z"
@@ -23,16 +25,26 @@ def set_status(kubectl: Kubectl, namespace: str, pod: str, status: Object) -> No
     kubectl.patch("pod", pod, namespace, {"status": status}, "--subresource=status")
 
 
-def run_pod(kubectl: Kubectl, namespace: str, pod: str) -> None:
-    """As if all its containers ran and answered."""
+def run_pod(kubectl: Kubectl, namespace: str, pod: str, **more: object) -> None:
+    """As if all its containers ran and answered. more: of the status."""
     spec = kubectl.get("pod", pod, "-n", namespace)["spec"]
     status = {
         "phase": "Running",
         "conditions": [condition("PodScheduled"), condition("ContainersReady"), condition("Ready")],
         "initContainerStatuses": [running(one) for one in spec.get("initContainers", ())],
         "containerStatuses": [running(one) for one in spec["containers"]],
+        **more,
     }
     set_status(kubectl, namespace, pod, status)
+
+
+def bind_pod(kubectl: Kubectl, namespace: str, pod: str, node: str) -> None:
+    """As the scheduler does; the node need not be there."""
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    meta = {"name": pod, "namespace": namespace}
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target}
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/binding"
+    kubectl.must("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
 
 
 def run_all(kubectl: Kubectl, namespace: str, replicas: int = 1, *, redis: bool = True) -> None:

@@ -37,6 +37,7 @@ ALLOWED = [
     ("patch", "chatstreams.chatstream.dev/status"),
     ("patch", "deployments.apps"),
     ("create", "secrets"),
+    ("patch", "networkpolicies.networking.k8s.io"),
     ("create", "events.events.k8s.io"),
 ]
 REFUSED = [

@@ -9,10 +9,20 @@ from typing import Any
 import pytest
 import yaml
 
+from fastersession.csrf import OriginCheck
 from tests.cluster.kubectl import Kubectl, Result, chatstream
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 REF = {"name": "a", "key": "b"}
+ORIGINS = ["https://www.example.com", "http://localhost:3000", "http://[::1]:80", "chrome-extension://abc"]
+NO_ORIGINS = [
+    "*",
+    "null",
+    "https://a.example.com/",
+    "https://A.example.com",
+    "a.example.com",
+    "http://[::::]",
+]
 
 
 def admit(kubectl: Kubectl, obj: dict[str, Any], validate: str = "true") -> Result:
@@ -75,6 +85,29 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         {"sessions": {"cookie": {"secure": False, "sameSite": "None"}}},
         "spec.sessions.cookie.sameSite",
         "set spec.sessions.cookie.secure to true",
+    ),
+    "a partitioned cookie that browsers drop": (
+        {"sessions": {"cookie": {"secure": False, "partitioned": True}}},
+        "spec.sessions.cookie.partitioned",
+        "set spec.sessions.cookie.secure to true",
+    ),
+    "an authority of no redis": (
+        {"sessions": {"redis": {"caSecretRef": REF}}},
+        "spec.sessions.redis.caSecretRef",
+        "add spec.sessions.redis.urlSecretRef",
+    ),
+    **{
+        f"no origin: {origin}": (
+            {"sessions": {"allowedOrigins": ["https://fine.example.com", origin]}},
+            "spec.sessions.allowedOrigins[1]",
+            "such as https://www.example.com",
+        )
+        for origin in NO_ORIGINS
+    },
+    "an origin twice": (
+        {"sessions": {"allowedOrigins": ["https://a.example.com", "https://a.example.com"]}},
+        "spec.sessions.allowedOrigins[1]",
+        "Duplicate value",
     ),
     "too many gpus": (
         {"engine": {"type": "Demo", "gpu": {"count": 17}}},
@@ -144,6 +177,11 @@ def test_the_spec_may_not_be_missing(kubectl: Kubectl) -> None:
     assert "spec: Required value" in result.err
 
 
+def test_origins_that_servers_take_are_admitted(kubectl: Kubectl) -> None:
+    OriginCheck(ORIGINS)
+    assert admit(kubectl, chatstream("fine", "default", sessions={"allowedOrigins": ORIGINS})).err == ""
+
+
 @pytest.mark.parametrize("path", ["chatstream-demo.yaml", "chatstream-tgi.yaml"])
 def test_the_examples_are_admitted(kubectl: Kubectl, path: str) -> None:
     assert admit(kubectl, yaml.safe_load((EXAMPLES / path).read_text())).status == 0
@@ -164,7 +202,8 @@ def test_the_least_resource_is_filled_in(kubectl: Kubectl) -> None:
         "sessions": {
             "store": "Redis",
             "idleTimeout": "24h",
-            "cookie": {"secure": True, "sameSite": "Lax"},
+            "encrypt": False,
+            "cookie": {"secure": True, "sameSite": "Lax", "partitioned": False},
             "retain": False,
         },
         "chat": {"maxTurns": 50, "maxNewTokens": 1024},
@@ -188,6 +227,13 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
         "keep the old value",
     ),
     "the default size, written out": ({}, {"sessions": {"redis": {"storageSize": "1Gi"}}}, None),
+    "encryption, later": ({}, {"sessions": {"encrypt": True}}, "make a new ChatStream"),
+    "encryption, no longer": ({"sessions": {"encrypt": True}}, {}, "make a new ChatStream"),
+    "encryption, as it is": (
+        {"sessions": {"encrypt": True}},
+        {"sessions": {"encrypt": True, "idleTimeout": "2h"}},
+        None,
+    ),
     "to a redis of one's own": ({}, {"sessions": {"redis": {"urlSecretRef": REF}}}, None),
     "to memory": ({"sessions": {"redis": MANAGED}}, {"sessions": {"store": "Memory"}}, None),
     "a cache's class": (

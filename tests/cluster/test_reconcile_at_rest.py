@@ -23,6 +23,7 @@ OURS = {
     ("", "serviceaccounts"),
     ("", "persistentvolumeclaims"),
     ("policy", "poddisruptionbudgets"),
+    ("networking.k8s.io", "networkpolicies"),
     ("chatstream.dev", "chatstreams"),
     ("events.k8s.io", "events"),
 }
@@ -41,7 +42,9 @@ MANY: dict[str, Any] = {
     "concurrency": {"maxConcurrent": 3, "maxQueued": 0, "queueTimeout": "1m30s"},
     "sessions": {
         "redis": {"storageSize": "1024Mi", "storageClassName": "fast"},
-        "cookie": {"sameSite": "Strict"},
+        "cookie": {"sameSite": "None", "partitioned": True},
+        "allowedOrigins": ["https://www.example.com", "http://[::1]:3000"],
+        "encrypt": True,
         "retain": True,
     },
     "chat": {"systemPrompt": 'Say: "ä€😀"\n\tthen #stop', "temperature": 0, "stop": ["\n\n", "</s>"]},

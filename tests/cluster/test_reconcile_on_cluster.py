@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.kubectl import Kubectl, Object, chatstream, eventually
 from tests.cluster.operator_process import OperatorProcess
 
-KINDS = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,pdb,pvc,pods"
+KINDS = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,pdb,networkpolicies,pvc,pods"
 CHILDREN = {
     "deployment.apps/demo",
     "statefulset.apps/demo-redis",
@@ -23,6 +23,7 @@ CHILDREN = {
     "serviceaccount/demo",
     "serviceaccount/demo-redis",
     "poddisruptionbudget.policy/demo",
+    "networkpolicy.networking.k8s.io/demo-redis",
 }
 # Every namespace has them.
 STANDARD = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
@@ -88,6 +89,32 @@ def test_a_child_that_is_changed_by_hand_is_put_right(kubectl: Kubectl, made: st
     kubectl.must("scale", "deployment/demo", "--replicas=5", "-n", made)
     kubectl.must("rollout", "pause", "deployment/demo", "-n", made)
     same_again(lambda: deployment(kubectl, made)["spec"], wanted, "the Deployment is as it was")
+
+
+def test_the_network_policy_of_redis_is_put_right_and_comes_back(kubectl: Kubectl, made: str) -> None:
+    def spec() -> Object | None:
+        found = kubectl.find("networkpolicy", "demo-redis", "-n", made)
+        return found["spec"] if found else None
+
+    wanted = spec()
+    assert wanted is not None
+    anyone: Object = {"ingress": [*wanted["ingress"], {}], "egress": [{}], "policyTypes": ["Ingress"]}
+    kubectl.patch("networkpolicy", "demo-redis", made, {"spec": anyone})
+    same_again(spec, wanted, "only servers reach Redis, and it reaches nobody")
+    kubectl.must("delete", "networkpolicy", "demo-redis", "-n", made)
+    same_again(spec, wanted, "it is back")
+
+
+def test_an_apply_to_an_older_version_is_refused(kubectl: Kubectl, made: str) -> None:
+    """What keeps the operator from setting keys back, where its cache is behind."""
+    before = kubectl.get("secret", "demo-keys", "-n", made)
+    kubectl.must("annotate", "secret", "demo-keys", "-n", made, "note=mine")
+    kept = {key: before["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    stale = {"apiVersion": "v1", "kind": "Secret", "metadata": kept, "data": before["data"]}
+    argv = ("apply", "--server-side", "--force-conflicts", "--field-manager=chatstream-operator", "-f", "-")
+    result = kubectl.run(*argv, stdin=json.dumps(stale))
+    assert result.status != 0
+    assert "the object has been modified" in result.err
 
 
 def test_settings_that_are_changed_by_hand_are_put_right(kubectl: Kubectl, made: str) -> None:

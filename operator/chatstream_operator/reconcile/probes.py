@@ -13,7 +13,8 @@ from chatstream_operator.manifests.names import METRICS_PORT
 from chatstream_operator.spec import Key
 from chatstream_operator.status import PodView, Probe
 
-PROBE_SECONDS = 2.0
+PROBE_SECONDS = 3.0
+"""Longer than a server waits for a Redis that hangs, before it says so."""
 AGAIN_SECONDS = 4.0
 """While something is wrong, ask again after this time, not only at the next resync."""
 AT_MOST = 8
