@@ -48,6 +48,7 @@ _CODES: dict[str, type[SessionError]] = {
 # Older servers wrap the code of what fails in a script into a text of their own.
 _CODE = re.compile(rf"\b({'|'.join(_CODES)})\b")
 _TOO_MANY_CLIENTS = "max number of clients reached"
+_NO_CLUSTER = "Cluster mode is not enabled on this node"
 _NO_RIGHTS_IN_SCRIPT = "The user executing the script can't"
 _LONGEST = 200
 
@@ -71,6 +72,8 @@ def _kind(error: BaseException) -> tuple[type[SessionError], str] | None:
     code = _code(error)
     if code is not None:
         return _CODES[code], _in_words(code, _text(error))
+    if text == _NO_CLUSTER:
+        return StoreFailed, text
     if _NO_RIGHTS_IN_SCRIPT in text:
         return StoreDenied, _text(error)
     if isinstance(error, AuthenticationError | AuthorizationError):

@@ -163,7 +163,7 @@ class RedisLink:
 
     def _failed(self, ticket: Ticket, error: StoreUnavailable) -> None:
         self._last = error
-        if self._circuit.failed(ticket):
+        if self._circuit.failed(ticket) and not self._closed:
             logger.warning("%s; sessions are not asked for there until it answers a trial", error)
 
     def _succeeded(self) -> None:

@@ -74,7 +74,7 @@ class MasterPool(SentinelConnectionPool):
             self._next_check = now + CHECK_PERIOD
             self._check = asyncio.ensure_future(self._follow())
             await asyncio.wait({self._check}, timeout=CHECK_WAIT)
-        return await super().get_connection(*args, **kwargs)
+        return await super().get_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     async def get_master_address(self) -> Address:
         """The address that the sentinels name."""

@@ -2,9 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
-
-from redis.asyncio import Redis
 
 from tests.fastersession.redis_server import PASSWORD, RedisServer, TlsPaths
 from tests.fastersession.spy import eventually
@@ -29,7 +26,6 @@ class Sentinels:
             tls=tls,
             sentinel=True,
         )
-        self._tls = {} if tls is None else {"ssl": True, "ssl_ca_certs": str(tls.authority)}
         scheme = self.sentinel.url.partition(":")[0]
         self.url = f"{scheme}+sentinel://:{PASSWORD}@{self.sentinel.address}/{SERVICE}/0?sentinel_password={PASSWORD}"
 
@@ -49,11 +45,11 @@ class Sentinels:
             server.start()
 
         async def has_replica() -> bool:
-            found = await self.ask(self.pair[0], "INFO", "replication")
+            found = await self.pair[0].ask("INFO", "replication")
             return bool(found["connected_slaves"] == 1 and found["slave0"]["state"] == "online")
 
         async def knows_replica() -> bool:
-            return len(await self.ask(self.sentinel, "SENTINEL REPLICAS", SERVICE)) == 1
+            return len(await self.sentinel.ask("SENTINEL REPLICAS", SERVICE)) == 1
 
         await eventually(has_replica, seconds=10)
         self.sentinel.start()
@@ -63,25 +59,20 @@ class Sentinels:
         for server in (self.sentinel, *self.pair):
             server.kill()
 
-    async def ask(self, server: RedisServer, *command: str) -> Any:  # noqa: ANN401 (of any shape)
-        """A command's answer."""
-        async with Redis(host="127.0.0.1", port=server.port, password=PASSWORD, **self._tls) as client:
-            return await client.execute_command(*command)
-
     async def replicated(self, server: RedisServer) -> None:
         """Wait until a server's replica has all that it was sent."""
         async with asyncio.timeout(5):
             while True:
-                found = await self.ask(server, "INFO", "replication")
+                found = await server.ask("INFO", "replication")
                 if found["slave0"]["offset"] == found["master_repl_offset"]:
                     return
                 await asyncio.sleep(0.01)
 
     async def master_port(self) -> int:
         """Of the one that the sentinel names."""
-        _, port = await self.ask(self.sentinel, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        _, port = await self.sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return int(port)
 
     async def version(self, server: RedisServer, session_id: str = "s") -> int:
         """Of a session on one of the servers."""
-        return int(await self.ask(server, "HGET", f"chatstream:session:{{{session_id}}}", "version"))
+        return int(await server.ask("HGET", f"chatstream:session:{{{session_id}}}", "version"))

@@ -8,6 +8,9 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
 
 PASSWORD = "only-for-tests-0123456789"
 _PR_SET_PDEATHSIG = 1
@@ -61,6 +64,12 @@ class RedisServer:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("redis-server did not start")
             time.sleep(0.01)
+
+    async def ask(self, *command: str | int) -> Any:  # noqa: ANN401 (of any shape)
+        """A command's answer, on a connection of its own."""
+        tls: dict[str, Any] = {"ssl": True, "ssl_cert_reqs": "none"} if self._tls else {}
+        async with Redis(host="127.0.0.1", port=self.port, password=PASSWORD, protocol=2, **tls) as client:
+            return await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     def kill(self) -> None:
         """End it at once, as a crash does; paused ones too."""

@@ -79,6 +79,7 @@ def chained(error: BaseException, cause: BaseException) -> BaseException:
         (chained(redis.RedisClusterException("x"), redis.TimeoutError("y")), errors.StoreTimeout),
         (chained(redis.RedisClusterException("x"), redis.NoPermissionError("NOPERM y")), errors.StoreDenied),
         (redis.RedisClusterException(f"No way to dispatch. Command: {SECRET}"), errors.StoreUnreachable),
+        (redis.RedisClusterException("Cluster mode is not enabled on this node"), errors.StoreFailed),
         (redis.RedisClusterException("All slots are not covered"), errors.StoreUnreachable),
         (redis.ClusterDownError("CLUSTERDOWN The cluster is down"), errors.StoreUnreachable),
         (redis.InvalidResponse("Protocol error"), errors.StoreFailed),

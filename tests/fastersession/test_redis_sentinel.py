@@ -1,0 +1,166 @@
+"""Redis behind a sentinel: the store follows a failover by itself, and keeps what was replicated."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fastersession import (
+    Lease,
+    LeaseHeld,
+    RedisStore,
+    StoreDenied,
+    StoreReadOnly,
+    StoreTimeout,
+    StoreUnavailable,
+    StoreUnreachable,
+    VersionConflict,
+)
+from fastersession.redis_sentinel import CHECK_PERIOD
+from tests.fastersession.certificates import Authority
+from tests.fastersession.faults import CALLS, IO_TIMEOUT, SLACK, A, fails, opened, read, recovers, write
+from tests.fastersession.redis_sentinels import SERVICE, Sentinels
+from tests.fastersession.redis_server import PASSWORD
+
+
+@pytest.fixture
+async def group(tmp_path: Path) -> AsyncIterator[Sentinels]:
+    async with Sentinels(tmp_path) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def store(group: Sentinels) -> AsyncIterator[RedisStore]:
+    """Holds one session, 7 at version 1, which is replicated, and its lease."""
+    async with opened(group.url) as ready:
+        await write(ready, 7)
+        await ready.load("s", lease=A)
+        await group.replicated(group.pair[0])
+        yield ready
+
+
+async def test_28_70_a_killed_master_is_followed(group: Sentinels, store: RedisStore) -> None:
+    group.pair[0].kill()
+    assert SERVICE in await fails(store, CALLS["load"], StoreUnreachable)
+    await recovers(store)
+    assert await group.master_port() == group.pair[1].port
+    with pytest.raises(LeaseHeld):
+        await store.load("s", lease=Lease("owner-b", 30))
+    assert await write(store, 8, version=1) == 2
+    assert await read(store) == 8
+
+
+async def test_28_71_a_frozen_master_is_followed_and_takes_nothing_when_it_thaws(
+    group: Sentinels, store: RedisStore
+) -> None:
+    group.pair[0].pause()
+    await fails(store, CALLS["load"])
+    await recovers(store)
+    assert await write(store, 8, version=1) == 2
+    group.pair[0].resume()
+    for version in range(2, 22):
+        assert await write(store, 7 + version, version=version) == version + 1
+        await asyncio.sleep(0.05)
+    assert await group.version(group.pair[0]) == 1
+    assert await group.version(group.pair[1]) == 22
+
+
+async def test_28_72_a_planned_failover_is_followed_although_the_old_master_answers_on(
+    group: Sentinels, store: RedisStore
+) -> None:
+    """For seconds it would take writes, which are lost then. Each call is answered or named meanwhile."""
+    version = 1
+    await group.sentinel.ask("SENTINEL", "FAILOVER", SERVICE)
+    began = time.monotonic()
+    while await group.master_port() != group.pair[1].port:
+        assert time.monotonic() - began < 20
+        version = await one_more(store, version)
+    await asyncio.sleep(CHECK_PERIOD)
+    version = await one_more(store, version)
+    assert await group.version(group.pair[1]) == version
+    assert await one_more(store, version) == version + 1
+
+
+async def one_more(store: RedisStore, version: int) -> int:
+    """A write upon `version`. Where that was not the last any more, the version that is."""
+    await asyncio.sleep(0.02)
+    try:
+        async with asyncio.timeout(IO_TIMEOUT + SLACK):
+            return await write(store, 7 + version, version=version)
+    except (StoreUnreachable, StoreTimeout, StoreReadOnly, VersionConflict):
+        return await consistent(store)
+
+
+async def consistent(store: RedisStore) -> int:
+    """The session's version, which tells its value."""
+    await recovers(store)
+    loaded = await store.load("s")
+    assert loaded is not None
+    assert loaded.attributes == json.dumps({"n": 6 + loaded.version}, separators=(",", ":"))
+    return loaded.version
+
+
+async def test_28_73_a_stale_version_after_a_failover_is_a_conflict(
+    group: Sentinels, store: RedisStore
+) -> None:
+    """The replica did not get the last write: whoever read it cannot write upon it."""
+    group.pair[1].pause()
+    await group.pair[0].ask("CLIENT", "KILL", "TYPE", "replica")  # nothing is replicated from here on
+    assert await write(store, 8, version=1) == 2
+    group.pair[0].kill()
+    group.pair[1].resume()
+    await recovers(store)
+    assert await read(store) == 7  # an asynchronous replica cannot do better
+    with pytest.raises(VersionConflict):
+        await write(store, 9, version=2)
+
+
+async def test_28_74_silent_sentinels_hold_nobody_up(group: Sentinels) -> None:
+    """Two of three accept connections and say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        silent = ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
+        async with opened(group.url.replace("@", f"@{silent},")) as store:
+            began = time.monotonic()
+            assert await write(store, 7) == 1
+            assert time.monotonic() - began < 0.2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "words"),
+    [
+        (f"/{SERVICE}/", "/another/", StoreUnreachable, "No such master"),
+        (f"sentinel_password={PASSWORD}", "sentinel_password=wrong-one", StoreDenied, "password"),
+        (f":{PASSWORD}@", ":wrong-one@", StoreDenied, "password"),
+        (f"?sentinel_password={PASSWORD}", "", StoreDenied, "Authentication"),
+    ],
+    ids=["service", "sentinel-password", "password", "none"],
+)
+async def test_28_75_what_is_wrong_in_the_url_is_named(
+    group: Sentinels, old: str, new: str, kind: type[StoreUnavailable], words: str
+) -> None:
+    async with opened(group.url.replace(old, new), password=None) as store:
+        text = await fails(store, CALLS["load"], kind)
+        assert words in text
+        assert "wrong-one" not in text
+
+
+async def test_28_76_no_sentinel_at_all_is_named(group: Sentinels, store: RedisStore) -> None:
+    """Connections that are open work on; who opens one must know the master."""
+    group.sentinel.kill()
+    assert await read(store) == 7
+    async with opened(group.url) as another:
+        assert "no sentinel knows" in await fails(another, CALLS["load"], StoreUnreachable)
+
+
+async def test_28_77_sentinels_speak_tls_too(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    async with Sentinels(tmp_path, tls=authority.issue("127.0.0.1")) as group:
+        assert group.url.startswith("rediss+sentinel://")
+        async with opened(group.url, ca_file=authority.path) as store:
+            assert await write(store, 7) == 1
+        async with opened(group.url, ca_file=Authority(tmp_path, "another").path) as store:
+            await fails(store, CALLS["load"])
