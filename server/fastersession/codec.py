@@ -202,7 +202,8 @@ class _Decoder:
         try:
             return entry.from_json(inner)
         except Exception as error:
-            raise InvalidSessionData(f"a stored {name!r} cannot be read: {error}") from error
+            # The class alone: the text may show what was stored, and would get into logs.
+            raise InvalidSessionData(f"a stored {name!r} cannot be read: {type(error).__name__}") from error
 
     def _journal(self, found: dict[str, Any], key: str) -> Journal:
         known = self.known.get(key)

@@ -1,6 +1,7 @@
 """What passes between a session and its store."""
 
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -82,12 +83,12 @@ class StoredSession:
         try:
             raw = json.loads(text)
             if raw["schema"] != SCHEMA:
-                raise InvalidSessionData(
-                    f"the stored session has schema {raw['schema']!r}, known is {SCHEMA}"
-                )
+                shown = f"{raw['schema']!r:.12}" if isinstance(raw["schema"], int) else "that is no number"
+                raise InvalidSessionData(f"the stored session has schema {shown}, known is {SCHEMA}")
             return cls._from_raw(raw, version)
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise InvalidSessionData(f"the stored session cannot be read: {error!r}") from error
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+            # The class alone: some errors show what was stored, and this text gets into logs.
+            raise InvalidSessionData(f"the stored session cannot be read: {type(error).__name__}") from error
 
     @classmethod
     def _from_raw(cls, raw: dict[str, Any], version: int) -> "StoredSession":
@@ -95,11 +96,17 @@ class StoredSession:
             raise InvalidSessionData("the stored attributes are no JSON object")
         return cls(
             attributes=json.dumps(raw["attributes"], separators=(",", ":")),
-            created_at=float(raw["created_at"]),
-            last_accessed_at=float(raw["last_accessed_at"]),
-            max_inactive_interval=float(raw["max_inactive_interval"]),
+            created_at=_number(raw["created_at"]),
+            last_accessed_at=_number(raw["last_accessed_at"]),
+            max_inactive_interval=_number(raw["max_inactive_interval"]),
             version=version,
         )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidSessionData("a time of the stored session is no number")
+    return float(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def stored_session(answer: Sequence[Any]) -> StoredSession:
     try:
         accessed_at, tails = float(accessed), dict(_tails(journals))
     except ValueError as error:
-        raise InvalidSessionData(f"the stored session cannot be read: {error!r}") from error
+        raise InvalidSessionData(f"the stored session cannot be read: {type(error).__name__}") from error
     head = StoredSession.from_json(record, version=int(version))
     return replace(head.touched(accessed_at), journals=tails)
 
