@@ -14,6 +14,11 @@ class KeptJournal:
     texts: list[str] = field(default_factory=list)
     marks: list[str] = field(default_factory=list)
 
+    @property
+    def end(self) -> int:
+        """How many entries there ever were."""
+        return self.first + len(self.texts)
+
     def append(self, append: Append, mark: str) -> None:
         """Add entries, and drop the oldest beyond the limit."""
         self.texts += append.entries
@@ -90,15 +95,17 @@ class KeptSession:
 
 def check(kept: KeptSession | None, change: Change) -> None:
     """Raise VersionConflict where the change cannot be carried out."""
+    journals = kept.journals if kept else {}
     if change.record is not None:
         check_version(kept, change.expected_version)
         known = set(change.journals)
     elif kept is None:
         raise VersionConflict("the session has ended")
     else:
-        known = set(kept.journals)
-    if not change.appends.keys() <= known:
-        raise VersionConflict("the session does not have this journal any more")
+        known = set(journals)
+    for key, append in change.appends.items():
+        if key not in known or append.after > (journals[key].end if key in journals else 0):
+            raise VersionConflict("the session does not have these entries' journal any more")
 
 
 def check_version(kept: KeptSession | None, expected: int) -> None:

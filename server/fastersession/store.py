@@ -33,11 +33,13 @@ class SessionStore(Protocol):
         - with a record, where the stored version (0: none) is not `expected_version`;
         - without one, where there is no session, or it has not (any more) a journal that is appended to;
           entries go to the journals' ends whatever others appended since;
+        - where a journal has fewer entries than the writer knew of: it is another one, or some were lost;
         - with `release`, where another owner has the lease, or where nobody has it and the stored version is
           not `expected_version`: the lease was lost and somebody wrote.
 
-        A change whose `mark` was carried out already, as its last write or by entries that stand at `after`
-        or later, is not carried out again, whatever others wrote between: the lease is given back, and the
+        A change whose `mark` was carried out already, as the last write (or an earlier one, where the store
+        remembers more) or by entries that stand at `after` or later, is not carried out again, whatever
+        others wrote between: the lease is given back, and the
         answer is `expected_version` + 1 with a record, and without one the version that the session has now.
         """
         ...

@@ -58,7 +58,7 @@ class Kept:
     version: int
     end: int
     accessed: int
-    writer: int = -1
+    writers: list[int] = field(default_factory=list)
     entries: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class Kept:
 
     def copy(self, end: int) -> "Kept":
         entries = {key: list(each) for key, each in self.entries.items()}
-        return replace(self, end=end, entries=entries, first=dict(self.first))
+        return replace(self, end=end, entries=entries, first=dict(self.first), writers=list(self.writers))
 
 
 class Sent(NamedTuple):
@@ -127,9 +127,11 @@ class Model:
         self.sent.append(Sent(operation, len(self.sent), self.now, after))
         return self.sent[-1]
 
-    def save(self, sent: Sent) -> Answer:
+    def save(self, sent: Sent, *, accepted: bool) -> Answer:
+        """`accepted`: the store's answer was no conflict, which a store that remembers more may give."""
         operation, kept = sent.operation, self.sessions.get(sent.operation.id)
-        if kept is None or not self._is_done(kept, sent):
+        is_done = kept is not None and accepted and sent.number in kept.writers
+        if kept is None or not (is_done or self._is_done(kept, sent)):
             if self._is_refused(kept, sent):
                 return "conflict"
             kept = self._carry_out(kept, sent)
@@ -139,7 +141,7 @@ class Model:
 
     @staticmethod
     def _is_done(kept: Kept, sent: Sent) -> bool:
-        return kept.writer == sent.number or any(
+        return kept.writers[-1] == sent.number or any(
             (writer == sent.number) and at >= max(sent.after[key], kept.first[key])
             for key in sent.operation.appends
             for at, (_, writer) in enumerate(kept.entries.get(key, ()))
@@ -147,10 +149,12 @@ class Model:
 
     def _is_refused(self, kept: Kept | None, sent: Sent) -> bool:
         operation, version = sent.operation, kept.version if kept else 0
+        journals = kept.entries if kept else {}
+        refused = any(sent.after[key] > len(journals.get(key, ())) for key in operation.appends)
         if sent.change.record is None:
-            refused = kept is None or not operation.appends.keys() <= kept.entries.keys()
+            refused = refused or kept is None or not operation.appends.keys() <= journals.keys()
         else:
-            refused = version != operation.expected
+            refused = refused or version != operation.expected
         holder = self.leases.get(operation.id, (None, 0))[0]
         if sent.release is not None and holder != sent.release:
             refused = refused or holder is not None or version != operation.expected
@@ -165,7 +169,8 @@ class Model:
         for key, append in change.appends.items():
             kept.entries[key] += [(text, sent.number) for text in append.entries]
             kept.first[key] = max(kept.first[key], len(kept.entries[key]) - append.limit)
-        kept.version, kept.end, kept.writer = kept.version + 1, self.now + operation.seconds, sent.number
+        kept.version, kept.end = kept.version + 1, self.now + operation.seconds
+        kept.writers.append(sent.number)
         kept.accessed = sent.now if change.record else max(kept.accessed, sent.now)
         self.sessions[operation.id] = kept
         return kept
@@ -268,8 +273,9 @@ async def _compare(opened: AbstractAsyncContextManager[StoreUnderTest], operatio
             now = model.now
             model.expire()
             sent = model.send(operation) if operation.name.startswith(SAVES) else None
-            expected = model.apply(operation) if sent is None else model.save(sent)
-            assert await ask(under_test, operation, sent, now) == expected, (operation, sent)
+            answer = await ask(under_test, operation, sent, now)
+            expected = model.save(sent, accepted=answer != "conflict") if sent else model.apply(operation)
+            assert answer == expected, (operation, sent)
             for id_ in "su":
                 look = operation._replace(name="load", id=id_, limit=100)
                 model.expire()
