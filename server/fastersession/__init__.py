@@ -1,6 +1,7 @@
 """Server-side sessions for ASGI applications: a signed id in the cookie, the data in any store."""
 
 from fastersession.codec import register_type
+from fastersession.encrypted import EncryptedStore
 from fastersession.errors import (
     InvalidSessionData,
     LeaseHeld,
@@ -29,6 +30,7 @@ from fastersession.store import SessionStore
 __all__ = [
     "Append",
     "Change",
+    "EncryptedStore",
     "FasterSessionMiddleware",
     "InvalidSessionData",
     "Journal",
