@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
 
+from fastersession.redis_quick import QuickPool, QuickRedis
 from fastersession.redis_sentinel import MasterPool, Sentinels
 from fastersession.redis_tls import TlsConnection, TlsSentinelManagedConnection, Trust, trust_in
 from fastersession.redis_url import RedisUrl
@@ -44,8 +45,10 @@ class RedisClient(Protocol):
 class PoolClient:
     """One server: the one of the URL, or the one that the sentinels name."""
 
-    def __init__(self, pool: ConnectionPool, sentinels: Sentinels | None = None) -> None:
-        self._redis: Redis = Redis.from_pool(pool)
+    def __init__(
+        self, pool: ConnectionPool, answer_timeout: float, sentinels: Sentinels | None = None
+    ) -> None:
+        self._redis: Redis = QuickRedis(pool, answer_timeout)
         self._pool = pool
         self._sentinels = sentinels
 
@@ -107,7 +110,8 @@ def open_client(
             own: dict[str, Any] = {"connection_class": UnixDomainSocketConnection, "path": url.path}
         case _:
             own = _over_tcp(trust) | {"host": url.hosts[0][0], "port": url.hosts[0][1]}
-    return PoolClient(ConnectionPool(max_connections=max_connections, db=url.db, **options, **own))
+    pool = QuickPool(max_connections=max_connections, db=url.db, **options, **own)
+    return PoolClient(pool, timeouts.answer)
 
 
 def _options(url: RedisUrl, timeouts: Timeouts) -> dict[str, Any]:
@@ -145,7 +149,7 @@ def _behind_sentinels(
     sentinels = Sentinels(url.hosts, asked)
     kind = SentinelManagedConnection if trust is None else TlsSentinelManagedConnection
     with_trust = {} if trust is None else {"trust": trust}
-    pool = MasterPool(  # type: ignore[no-untyped-call]
+    pool = MasterPool(
         url.service,
         sentinels,
         connection_class=kind,
@@ -154,7 +158,7 @@ def _behind_sentinels(
         **options,
         **with_trust,
     )
-    return PoolClient(pool, sentinels)
+    return PoolClient(pool, timeouts.answer, sentinels)
 
 
 def _cluster(
