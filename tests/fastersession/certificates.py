@@ -33,8 +33,8 @@ class Authority:
         until = datetime.now(UTC) + (-DAY if expired else DAY)
         builder = _builder(_named(hosts[0]), key, until - 2 * DAY, until).issuer_name(self._name)
         builder = builder.add_extension(x509.SubjectAlternativeName(_general(hosts)), critical=False)
-        stem = self._folder / f"{hosts[0]}-{'expired' if expired else 'good'}"
-        paths = TlsPaths(self.path, stem.with_suffix(".pem"), stem.with_suffix(".key"))
+        name = f"{hosts[0]}-{'expired' if expired else 'good'}"
+        paths = TlsPaths(self.path, self._folder / f"{name}.pem", self._folder / f"{name}.key")
         _write(paths.certificate, builder.sign(self._key, hashes.SHA256()))
         paths.key.write_bytes(
             key.private_bytes(
