@@ -20,6 +20,7 @@ ChatStreamError
     ├── Draining                  draining 503                   new work while the server goes down
     ├── ShuttingDown              shutting_down 503              a running turn at the end of the drain
     ├── SessionStoreUnavailable   session_store_unavailable 503
+    ├── NoSession                 no_session 404                 nothing is stored for this browser
     ├── SessionDataInvalid        session_data_invalid 500         the stored conversation cannot be read
     ├── SessionMiddlewareMissing  session_middleware_missing 500
     ├── ReaderStalled             reader_stalled                 the client stopped reading; nobody is told
@@ -155,6 +156,10 @@ class ShuttingDown(TurnError):
 
 class SessionStoreUnavailable(TurnError):
     code, status = "session_store_unavailable", 503
+
+
+class NoSession(TurnError):
+    code, status = "no_session", 404
 
 
 class SessionDataInvalid(TurnError):

@@ -1,18 +1,31 @@
-"""Two pods with one Redis between them, which may be killed or paused under a turn."""
+"""Pods with one Redis between them, which may be killed, paused or emptied under a turn."""
 
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from chatstream.app import Service, build_service
+from chatstream.app.keys import POLL
 from tests.fastersession.redis_server import RedisServer
-from tests.server.support.apps import KEY, demo_settings
+from tests.server.support.apps import KEY
 from tests.server.support.live import Browser, serving, until
+from tests.server.support.redis_pods import (
+    Pod,
+    Traffic,
+    contents,
+    inside,
+    pod,
+    redis_sessions,
+    session_keys,
+    traffic,
+)
+from tests.server.support.seeding import seed
+
+NEW_KEY = "another key of thirty-two bytes.."
 
 
 @pytest.fixture
@@ -23,26 +36,6 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.kill()
-
-
-@dataclass(frozen=True)
-class Pod:
-    service: Service
-    base: str
-
-
-@asynccontextmanager
-async def pod(redis: RedisServer) -> AsyncIterator[Pod]:
-    sessions = {
-        "store": "redis",
-        "redis_url": redis.url,
-        "redis_password": redis.password,
-        "secret_keys": [KEY],
-        "cookie": {"secure": False},
-    }
-    service = build_service(demo_settings(sessions=sessions))
-    async with serving(service.public) as base:
-        yield Pod(service, base)
 
 
 @asynccontextmanager
@@ -95,3 +88,101 @@ async def test_28f_a_redis_that_hangs_is_503_within_its_limit(redis: RedisServer
         assert (chat.status, (await chat.json())["error"]) == (503, "session_store_unavailable")
         assert time.monotonic() - started < 4  # the limit is 2 s; the rest is for a loaded machine
         redis.resume()
+
+
+async def cost_of_a_turn(redis: RedisServer, messages: int) -> Traffic:
+    """What the third turn of a session of so many messages costs Redis."""
+    async with (
+        pod(redis, chat={"max_turns": 5}) as one,
+        Browser(one.base) as browser,
+        inside(redis) as client,
+    ):
+        await seed(browser, messages)
+        for _ in range(2):  # so that connections and scripts are there
+            assert (await browser.turn("[[tokens=10]]")).names == ["done"]
+        before = await traffic(client)
+        assert (await browser.turn("[[tokens=10]]")).names == ["done"]
+        return (await traffic(client)).since(before)
+
+
+async def test_28n_a_turn_of_2000_messages_costs_redis_what_one_of_20_does(redis: RedisServer) -> None:
+    short, long = await cost_of_a_turn(redis, 20), await cost_of_a_turn(redis, 2_000)
+    assert short.scripts == long.scripts == 2
+    assert abs(long.received - short.received) <= 40  # digits of numbers
+    assert abs(long.sent - short.sent) <= 200
+    assert long.received < 4_000
+
+
+async def test_28o_a_redis_that_comes_back_empty_is_told_and_no_silence(redis: RedisServer) -> None:
+    async with pod(redis) as one, Browser(one.base) as browser:
+        await browser.turn("[[tokens=1]] heron")
+        redis.kill()
+        redis.start()
+
+        async def answers() -> bool:
+            chat = await browser.turn("[[echo]]")
+            if chat.status != 200:
+                return False
+            assert chat.headers["x-chatstream-warning"] == "session-ended"
+            assert chat.names == ["warning", "done"]
+            assert "heron" not in chat.text
+            return True
+
+        await until(answers, "a turn")
+        assert (await browser.turn("[[tokens=1]]")).names == ["done"]
+
+
+async def test_26j_keys_change_while_serving_and_nobody_is_logged_out(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "session-keys"
+    file.write_text(json.dumps([KEY]))
+    sessions = redis_sessions(redis, secret_keys=[], secret_keys_file=str(file))
+    async with (
+        pod(redis, sessions) as one,
+        serving(one.service.inner) as inner,
+        Browser(inner) as operator,
+        Browser(one.base) as active,
+        Browser(one.base) as idle,
+    ):
+        for browser in (active, idle):
+            await browser.turn("[[tokens=1]] heron")
+
+        async def change(*keys: str) -> None:
+            before = (await operator.get("/status"))[1]["sessions"]["keys"]
+            file.write_text(json.dumps(keys))
+
+            async def seen() -> bool:
+                return bool((await operator.get("/status"))[1]["sessions"]["keys"] != before)
+
+            await until(seen, "the new keys")
+
+        started = time.monotonic()
+        await change(NEW_KEY, KEY)
+        assert time.monotonic() - started < POLL + 5
+        for browser in (active, idle, active):
+            chat = await browser.turn("[[echo]]")
+            assert (chat.names, "heron" in chat.text) == (["done"], True)
+        await change(NEW_KEY)
+        for browser in (active, idle):
+            assert "heron" in (await browser.turn("[[echo]]")).text
+
+
+async def test_deleting_a_session_leaves_no_key_in_redis(redis: RedisServer) -> None:
+    async with (
+        pod(redis) as one,
+        Browser(one.base) as browser,
+        Browser(one.base) as other,
+        inside(redis) as client,
+    ):
+        await other.turn("[[tokens=1]]")
+        others = sorted(await session_keys(client))
+        await browser.turn("[[tokens=1]] heron")
+        await browser.turn(None, regenerate=True)
+        assert b"heron" in await contents(client)
+        assert (await browser.fetch("DELETE", "/session")).status == 204
+        assert sorted(await session_keys(client)) == others
+        assert b"heron" not in await contents(client)
+        after = await browser.turn("[[echo]]")
+        assert (after.names, "heron" in after.text) == (["done"], False)
+        assert (await other.turn("[[tokens=1]]")).names == ["done"]

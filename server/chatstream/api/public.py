@@ -1,4 +1,4 @@
-"""What clients and probes ask: the turn itself, the load, liveness and readiness."""
+"""What clients and probes ask: the turn itself, its session, the load, liveness and readiness."""
 
 from dataclasses import asdict
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from chatstream.api.health import EngineMonitor
+from chatstream.api.sessions import delete_session, export_session
 from chatstream.turns import ChatStream
 
 
@@ -15,6 +16,14 @@ def build_public_router(chat_stream: ChatStream, monitor: EngineMonitor) -> APIR
     @router.post("/chat_stream")
     async def stream_api(request: Request) -> Response:
         return await chat_stream.handle_chat_stream_request(request)
+
+    @router.get("/session")
+    async def get_session(request: Request) -> Response:
+        return await export_session(request, chat_stream.metrics)
+
+    @router.delete("/session")
+    async def end_session(request: Request) -> Response:
+        return await delete_session(request, chat_stream.metrics)
 
     @router.get("/get_load")
     async def get_load() -> dict[str, object]:

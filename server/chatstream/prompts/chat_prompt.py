@@ -7,7 +7,7 @@ from chatstream.errors import NothingToRegenerate
 from chatstream.prompts.fold import folded, taking_back
 from chatstream.prompts.message import Message, new_id
 from chatstream.prompts.templates import TEMPLATES, TemplateName
-from fastersession import Journal
+from fastersession import InvalidSessionData, Journal
 
 VERSION = 2
 """Version 1 had the examples among its messages, all of them in one list; it is still read."""
@@ -17,7 +17,7 @@ class ChatPrompt:
     """Messages in order; few-shot examples first. Not safe for threads that write at the same time.
 
     The messages are kept in a journal: in a session each is written once, and only the newest are read again.
-    All methods work on what was read.
+    All methods work on what was read; the first one may raise InvalidSessionData for what cannot be.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ChatPrompt:
         """Whether `set_system` was called: then no configuration overrides it."""
         self._examples: list[Message] = []
         self._journal = Journal()
-        self._messages: list[Message] = []  # what the journal comes to
+        self._folded: list[Message] | None = []  # what the journal comes to; None before anybody asked
         self._first = 0  # of the messages, those before it are left out
 
     # --- writing ---
@@ -67,7 +67,8 @@ class ChatPrompt:
 
         None where the last input has no reply yet. Raises NothingToRegenerate where there was no input.
         """
-        turn = self._messages[max(self._turn_starts(), default=self._first) :]
+        messages = self._messages()
+        turn = messages[max(self._turn_starts(), default=self._first) :]
         if not turn:
             raise NothingToRegenerate("There is no reply yet that could be made again.")
         if turn[-1].role != "assistant":
@@ -75,11 +76,11 @@ class ChatPrompt:
         # With its input, so that however often it is answered, who reads the newest entries finds both.
         self._journal.append(taking_back(turn))
         self._journal.extend(message.to_json() for message in turn[:-1])
-        return self._messages.pop()
+        return messages.pop()
 
     def clear_context(self) -> None:
         """Forget every turn, in the session too. The system message and the examples stay."""
-        self._journal, self._messages, self._first = Journal(), [], 0
+        self._journal, self._folded, self._first = Journal(), [], 0
 
     def drop_oldest_turn(self) -> None:
         """Leave the first turn with all that answers it out, unless it is the last one.
@@ -99,7 +100,7 @@ class ChatPrompt:
 
     @property
     def replies(self) -> int:
-        return sum(message.role == "assistant" for message in self._messages[self._first :])
+        return sum(message.role == "assistant" for message in self._shown())
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -114,7 +115,7 @@ class ChatPrompt:
         self, omit_last_message: bool = False, to_message_id: str | None = None
     ) -> list[Message]:
         """The messages in order, up to and including `to_message_id`. Raises KeyError for an unknown id."""
-        messages = self._examples + self._messages[self._first :]
+        messages = self._examples + self._shown()
         if to_message_id is not None:
             ids = [message.id for message in messages]
             if to_message_id not in ids:
@@ -132,7 +133,7 @@ class ChatPrompt:
         twin.own_system = self.own_system
         twin._examples = list(self._examples)
         twin._journal = self._journal.copy()
-        twin._messages, twin._first = list(self._messages), self._first
+        twin._folded, twin._first = None if self._folded is None else list(self._folded), self._first
         return twin
 
     def configured(self, template: TemplateName, system: str | None, max_turns: int | None) -> "ChatPrompt":
@@ -142,15 +143,14 @@ class ChatPrompt:
         twin.system = self.system if self.own_system else system
         if max_turns != self.max_turns:
             twin.max_turns, twin._first = max_turns, 0
-            twin._leave_out()
+            twin._leave_out(twin._messages())
         return twin
 
     # --- JSON ---
 
     def to_json(self) -> dict[str, Any]:
         """JSON for a place of your own; a session keeps `to_stored`."""
-        messages = [message.to_json() for message in self._messages[self._first :]]
-        return self._head() | {"messages": messages}
+        return self._head() | {"messages": [message.to_json() for message in self._shown()]}
 
     def to_stored(self) -> dict[str, Any]:
         """The same with the journal in place of the messages: adding one changes nothing of it."""
@@ -169,11 +169,9 @@ class ChatPrompt:
         messages = data.get("messages", [])
         if isinstance(messages, Journal):
             prompt._examples = [Message.from_json(message) for message in data.get("examples", [])]
-            prompt._journal = messages
-            prompt._messages = folded(messages, begins_anywhere=messages.skipped > 0)
+            prompt._journal, prompt._folded = messages, None
         else:
             prompt._take(Message.from_json(message) for message in (*data.get("examples", []), *messages))
-        prompt._leave_out()
         return prompt
 
     # --- inside ---
@@ -193,25 +191,38 @@ class ChatPrompt:
             if message.example:
                 self._examples.append(message)
             else:
-                self._keep(message)
-
-    def _keep(self, message: Message) -> None:
-        self._messages.append(message)
-        self._journal.append(message.to_json())
+                self._add(message)
 
     def _add(self, message: Message) -> Message:
-        self._keep(message)
-        self._leave_out()
+        messages = self._messages()
+        messages.append(message)
+        self._journal.append(message.to_json())
+        self._leave_out(messages)
         return message
 
-    def _leave_out(self) -> None:
-        starts = self._turn_starts()
-        if self.max_turns is not None and len(starts) > self.max_turns:
+    def _messages(self) -> list[Message]:
+        """The live list. The journal is read at the first use, when it is known whose it is."""
+        if self._folded is None:
+            try:
+                self._folded = folded(self._journal, begins_anywhere=self._journal.skipped > 0)
+            except ValueError as error:
+                raise InvalidSessionData(f"a stored conversation cannot be read: {error}") from error
+            self._leave_out(self._folded)
+        return self._folded
+
+    def _shown(self) -> list[Message]:
+        return self._messages()[self._first :]
+
+    def _leave_out(self, messages: list[Message]) -> None:
+        if self.max_turns is None:
+            return
+        starts = _inputs(messages, self._first)
+        if len(starts) > self.max_turns:
             self._first = starts[-self.max_turns]
 
     def _turn_starts(self) -> list[int]:
-        return [
-            index
-            for index, message in enumerate(self._messages[self._first :], self._first)
-            if message.role == "user"
-        ]
+        return _inputs(self._messages(), self._first)
+
+
+def _inputs(messages: list[Message], first: int) -> list[int]:
+    return [index for index in range(first, len(messages)) if messages[index].role == "user"]

@@ -47,6 +47,7 @@ class SessionHistory(History):
 
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
         await load_session(self._session, self._metrics, window=self._window, lease_seconds=lease_seconds)
+        self.previous_ended = self._session.previous_ended
         return conversation_in(self._session)
 
     async def save(self, prompt: ChatPrompt) -> None:

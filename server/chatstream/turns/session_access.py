@@ -1,8 +1,9 @@
 """A session as turns and routes use it: measured, its errors counted by reason and told in our words."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from time import perf_counter
+from typing import Any
 
 from chatstream.errors import SessionDataInvalid, SessionStoreUnavailable, TurnInProgress
 from chatstream.logs import get_logger
@@ -10,6 +11,7 @@ from chatstream.metrics import Metrics
 from chatstream.prompts import ChatPrompt
 from fastersession import (
     InvalidSessionData,
+    Journal,
     LeaseHeld,
     Session,
     SessionError,
@@ -34,19 +36,15 @@ async def load_session(
     Raises TurnInProgress where another one has it, SessionStoreUnavailable where nobody knows,
     SessionDataInvalid where it cannot be read.
     """
-    try:
-        with measured(metrics, "load"):
-            await session.load(lease_seconds=lease_seconds)
-    except LeaseHeld as error:
-        raise TurnInProgress(
-            "Another turn of this session is running.", min(error.retry_after, TRY_AGAIN)
-        ) from None
-    except InvalidSessionData as error:
-        raise unreadable(str(error)) from error
-    except SessionError as error:
-        # The cause names hosts: it is for the log and for /status, not for clients.
-        log.warning("session not loaded", error=str(error), reason=reason_of(error))
-        raise SessionStoreUnavailable("The session store cannot be reached.", TRY_AGAIN) from error
+    with told(), measured(metrics, "load"):
+        await session.load(lease_seconds=lease_seconds, window=window)
+
+
+async def read_journal(session: Session, journal: Journal, metrics: Metrics) -> AsyncIterator[Any]:
+    """All that is kept of a journal, oldest first. Raises as `load_session` does."""
+    with told(), counted(metrics):
+        async for entry in session.entries(journal):
+            yield entry
 
 
 def conversation_in(session: Session) -> ChatPrompt | None:
@@ -54,6 +52,9 @@ def conversation_in(session: Session) -> ChatPrompt | None:
     stored = session.get_session().get(SESSION_KEY)
     if not isinstance(stored, ChatPrompt | None):
         raise unreadable(f"{SESSION_KEY!r} holds a {type(stored).__name__}, not a ChatPrompt")
+    if stored is not None:
+        with told():
+            stored.get_contents()
     return stored
 
 
@@ -61,6 +62,22 @@ def unreadable(cause: str) -> SessionDataInvalid:
     """What is stored stays as it is, for a release that can read it."""
     log.error("session data cannot be read", error=cause)
     return SessionDataInvalid("The conversation that is stored for this session cannot be read.")
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn an error of the session into one of ours; its cause, which names hosts, is for the log alone."""
+    try:
+        yield
+    except LeaseHeld as error:
+        raise TurnInProgress(
+            "Another turn of this session is running.", min(error.retry_after, TRY_AGAIN)
+        ) from None
+    except InvalidSessionData as error:
+        raise unreadable(str(error)) from error
+    except SessionError as error:
+        log.warning("session not loaded", error=str(error), reason=reason_of(error))
+        raise SessionStoreUnavailable("The session store cannot be reached.", TRY_AGAIN) from error
 
 
 @contextmanager
@@ -99,4 +116,4 @@ def reason_of(error: SessionError) -> str:
             return "failed"
 
 
-register_type(ChatPrompt, "chatstream.ChatPrompt", ChatPrompt.to_json, ChatPrompt.from_json)
+register_type(ChatPrompt, "chatstream.ChatPrompt", ChatPrompt.to_stored, ChatPrompt.from_json)

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -94,13 +95,28 @@ class Chat:
         self._response.close()
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A response that was read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        answer = json.loads(self.body)
+        assert isinstance(answer, dict)
+        return answer
+
+
 class Browser:
     """One browser: a cookie jar of its own, unless it shares one."""
 
     def __init__(self, base: str, jar: aiohttp.CookieJar | None = None) -> None:
         self._base = base
-        jar = aiohttp.CookieJar(unsafe=True) if jar is None else jar
-        self._session = aiohttp.ClientSession(cookie_jar=jar)
+        self.jar = aiohttp.CookieJar(unsafe=True) if jar is None else jar
+        self._session = aiohttp.ClientSession(cookie_jar=self.jar)
 
     async def __aenter__(self) -> "Browser":
         return self
@@ -122,6 +138,14 @@ class Browser:
     async def turn(self, user_input: str | None = "hi", *, regenerate: bool = False) -> Chat:
         """One turn to its end."""
         return await (await self.send(user_input, regenerate=regenerate)).whole()
+
+    async def fetch(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Any request but a turn, to its end."""
+        response = await self._session.request(method, self._base + path, headers=headers)
+        try:
+            return Answer(response.status, response.headers, await response.read())
+        finally:
+            response.close()  # whole or not
 
     async def get(self, path: str) -> tuple[int, dict[str, Any]]:
         async with self._session.get(self._base + path) as response:
