@@ -1,4 +1,5 @@
--- A session's row and all that is its own: journals and entries go with it.
+-- A session's row and all that is its own: journals and entries go with it. `mark` is that of the write that made
+-- what stands there, by which a write that is sent again is known.
 BEGIN;
 
 CREATE TABLE IF NOT EXISTS sessions (
@@ -8,6 +9,7 @@ CREATE TABLE IF NOT EXISTS sessions (
     accessed_at REAL NOT NULL,
     max_inactive_interval REAL NOT NULL,
     version INTEGER NOT NULL,
+    mark TEXT NOT NULL,
     expires_at REAL NOT NULL
 ) WITHOUT ROWID, STRICT;
 
@@ -26,16 +28,9 @@ CREATE TABLE IF NOT EXISTS entries (
     journal TEXT NOT NULL,
     position INTEGER NOT NULL,
     entry TEXT NOT NULL,
+    mark TEXT NOT NULL,
     PRIMARY KEY (session_id, journal, position),
     FOREIGN KEY (session_id, journal) REFERENCES journals (session_id, name) ON DELETE CASCADE
-) WITHOUT ROWID, STRICT;
-
--- The marks of a session's last writes, by which one that is sent again is known.
-CREATE TABLE IF NOT EXISTS writes (
-    session_id TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    mark TEXT NOT NULL,
-    version INTEGER NOT NULL,
-    PRIMARY KEY (session_id, mark)
 ) WITHOUT ROWID, STRICT;
 
 -- Leases live by themselves: one may be taken where there is no session yet.

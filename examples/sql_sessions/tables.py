@@ -5,8 +5,6 @@ import sqlite3
 from fastersession import Lease, LeaseHeld, StoredSession, VersionConflict
 from fastersession.records import Append, Change, Tail, Window
 
-MARKS = 64  # of a session's last writes are kept
-
 
 def version_of(db: sqlite3.Connection, id_: str, now: float) -> int:
     """The session's version, 0 for none."""
@@ -68,10 +66,16 @@ def _newest(db: sqlite3.Connection, id_: str, name: str, total: int, window: Win
     return Tail(start, tuple(reversed(taken)))
 
 
-def _was_made(db: sqlite3.Connection, id_: str, mark: str) -> bool:
-    """Whether a session's write with this mark was made already."""
-    sql = "SELECT 1 FROM writes WHERE session_id = ? AND mark = ?"
-    return db.execute(sql, [id_, mark]).fetchone() is not None
+def _was_made(db: sqlite3.Connection, id_: str, change: Change) -> bool:
+    """Whether the change was the session's last write, or its entries are there."""
+    sql = "SELECT 1 FROM sessions WHERE id = ? AND mark = ?"
+    if db.execute(sql, [id_, change.mark]).fetchone() is not None:
+        return True
+    sql = "SELECT 1 FROM entries WHERE session_id = ? AND journal = ? AND position >= ? AND mark = ? LIMIT 1"
+    return any(
+        db.execute(sql, [id_, name, append.after, change.mark]).fetchone() is not None
+        for name, append in change.appends.items()
+    )
 
 
 def write(
@@ -79,7 +83,7 @@ def write(
 ) -> int:
     """Make the change, once; the version that SessionStore.save returns. Raises VersionConflict."""
     version = version_of(db, id_, now)
-    if version and _was_made(db, id_, change.mark):
+    if version and _was_made(db, id_, change):
         return version if change.record is None else change.expected_version + 1
     _check_version(change, version)
     if release is not None:
@@ -89,9 +93,7 @@ def write(
     made = version + 1
     _write_head(db, id_, change, made, now + ttl)
     for name, append in change.appends.items():
-        _append(db, id_, name, append, may_begin=name in change.journals)
-    db.execute("INSERT INTO writes VALUES (?, ?, ?)", [id_, change.mark, made])
-    db.execute("DELETE FROM writes WHERE session_id = ? AND version <= ?", [id_, made - MARKS])
+        _append(db, id_, name, append, change.mark, may_begin=name in change.journals)
     return made
 
 
@@ -111,18 +113,18 @@ def _check_lease(holder: tuple[str, float] | None, release: str, change: Change,
 def _write_head(db: sqlite3.Connection, id_: str, change: Change, version: int, end: float) -> None:
     record = change.record
     if record is None:
-        sql = "UPDATE sessions SET version = ?, accessed_at = ?, expires_at = ? WHERE id = ?"
-        db.execute(sql, [version, change.accessed_at, end, id_])
+        sql = "UPDATE sessions SET version = ?, mark = ?, accessed_at = ?, expires_at = ? WHERE id = ?"
+        db.execute(sql, [version, change.mark, change.accessed_at, end, id_])
         return
     db.execute(
-        "INSERT INTO sessions (id, attributes, created_at, accessed_at, max_inactive_interval, version,"
-        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        "INSERT INTO sessions (id, attributes, created_at, accessed_at, max_inactive_interval, version, mark,"
+        " expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
         " attributes = excluded.attributes, created_at = excluded.created_at,"
         " accessed_at = excluded.accessed_at, max_inactive_interval = excluded.max_inactive_interval,"
-        " version = excluded.version, expires_at = excluded.expires_at",
+        " version = excluded.version, mark = excluded.mark, expires_at = excluded.expires_at",
         [
             *(id_, record.attributes, record.created_at, change.accessed_at),
-            *(record.max_inactive_interval, version, end),
+            *(record.max_inactive_interval, version, change.mark, end),
         ],
     )
     known = db.execute("SELECT name FROM journals WHERE session_id = ?", [id_]).fetchall()
@@ -131,17 +133,19 @@ def _write_head(db: sqlite3.Connection, id_: str, change: Change, version: int, 
             db.execute("DELETE FROM journals WHERE session_id = ? AND name = ?", [id_, name])
 
 
-def _append(db: sqlite3.Connection, id_: str, name: str, append: Append, *, may_begin: bool) -> None:
+def _append(
+    db: sqlite3.Connection, id_: str, name: str, append: Append, mark: str, *, may_begin: bool
+) -> None:
     if may_begin:
         db.execute("INSERT INTO journals VALUES (?, ?, 0) ON CONFLICT DO NOTHING", [id_, name])
     sql = "SELECT total FROM journals WHERE session_id = ? AND name = ?"
     known = db.execute(sql, [id_, name]).fetchone()
     if known is None or known[0] < append.after:
-        raise VersionConflict("another request removed the journal")
+        raise VersionConflict("the journal is gone, or is another one")
     total = known[0] + len(append.entries)
     db.execute("UPDATE journals SET total = ? WHERE session_id = ? AND name = ?", [total, id_, name])
-    rows = [(id_, name, known[0] + n, entry) for n, entry in enumerate(append.entries)][-append.limit :]
-    db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?)", rows)
+    rows = [(id_, name, known[0] + n, entry, mark) for n, entry in enumerate(append.entries)]
+    db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", rows[-append.limit :])
     db.execute(
         "DELETE FROM entries WHERE session_id = ? AND journal = ? AND position < ?",
         [id_, name, total - append.limit],
@@ -151,9 +155,9 @@ def _append(db: sqlite3.Connection, id_: str, name: str, append: Append, *, may_
 def copy(db: sqlite3.Connection, id_: str, new_id: str, end: float) -> None:
     db.execute(
         "INSERT INTO sessions SELECT ?, attributes, created_at, accessed_at, max_inactive_interval, version,"
-        " ? FROM sessions WHERE id = ?",
+        " mark, ? FROM sessions WHERE id = ?",
         [new_id, end, id_],
     )
-    for table, columns in (("journals", "name, total"), ("entries", "journal, position, entry")):
+    for table, columns in (("journals", "name, total"), ("entries", "journal, position, entry, mark")):
         sql = f"INSERT INTO {table} SELECT ?, {columns} FROM {table} WHERE session_id = ?"  # noqa: S608 (constants)
         db.execute(sql, [new_id, id_])

@@ -38,13 +38,14 @@ _ERRORS: dict[int, type[StoreUnavailable]] = {
 }
 _STEPS_BETWEEN_LOOKS = 10_000  # of SQLite's machine, a millisecond or so
 _PAUSE = 0.02
+_SHARE = 0.9  # of a job's time: after that the thread gives up by itself, and can say why
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
     job: Job[Any]
     writes: bool
-    latest: float  # monotonic seconds: nobody waits after that
+    latest: float  # monotonic seconds: then it is given up
     answer: "Future[Any]"
 
 
@@ -73,13 +74,13 @@ class Worker:
         """What the job returns, once it is on the disk. Raises StoreUnavailable, and what the job raises."""
         if self._closed:
             raise self._failed(StoreUnreachable, "the store is closed")
-        order = _Order(job, writes, time.monotonic() + self._timeout, Future())
+        order = self._order(job, writes)
         self._orders.put(order)
         # A caller that is cancelled cancels its order; one that runs already runs to its end.
         answer = asyncio.wrap_future(order.answer)
         try:
             # The thread watches the limit by itself; this is for a disk that hangs.
-            done: T = await asyncio.wait_for(answer, self._timeout * 1.1)
+            done: T = await asyncio.wait_for(answer, self._timeout)
         except TimeoutError as error:
             raise self._failed(StoreTimeout, f"no answer within {self._timeout:g} s") from error
         return done
@@ -90,6 +91,9 @@ class Worker:
             self._closed = True
             self._orders.put(None)
         await asyncio.to_thread(self._thread.join, self._timeout)
+
+    def _order(self, job: Job[Any], writes: bool) -> _Order:
+        return _Order(job, writes, time.monotonic() + self._timeout * _SHARE, Future())
 
     def _serve(self) -> None:
         due = time.monotonic()
@@ -107,7 +111,7 @@ class Worker:
             self._connection.close()
 
     def _do_chore(self) -> None:
-        order = _Order(self._chore, True, time.monotonic() + self._timeout, Future())
+        order = self._order(self._chore, writes=True)
         self._carry_out(order)
         error = order.answer.exception()
         if error is not None:

@@ -138,6 +138,20 @@ class Journals(Hooks):
                 await store.save(id_, appended(1, {gone: adding("b", after=1)}), ttl=LONG)
             await must_be(store, id_, before, "after a conflict")
 
+    async def test_an_append_to_a_journal_that_lost_entries_is_a_conflict(self) -> None:
+        async with self.opened() as store:
+            id_, known, new = fresh(), key(), key()
+            await store.save(id_, written(0, {"n": 0}, {known: adding("a")}), ttl=LONG)
+            before = await found(store, id_)
+            for change in (
+                appended(1, {known: adding("b", after=2)}),
+                written(1, {"n": 1}, {known: adding("b", after=2)}),
+                written(1, {"n": 1}, {known: adding("b", after=1), new: adding("c", after=1)}),
+            ):
+                with refused(VersionConflict, "there are fewer entries than the writer knew of"):
+                    await store.save(id_, change, ttl=LONG)
+                await must_be(store, id_, before, "after a conflict")
+
     async def test_a_conflict_appends_and_removes_nothing(self) -> None:
         async with self.opened() as store:
             id_, journal = fresh(), key()

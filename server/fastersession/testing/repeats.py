@@ -45,7 +45,7 @@ class Repeats(Hooks):
             await store.save(id_, written(0, None, {journal: adding("a")}), ttl=LONG)
             change = appended(1, {journal: adding("mine", after=1)})
             await store.save(id_, change, ttl=LONG)
-            for n in range(2, 7):
+            for n in range(2, 60):
                 await store.save(id_, appended(n, {journal: adding(n, after=n)}), ttl=LONG)
             before = await found(store, id_)
             await store.save(id_, change, ttl=LONG)
