@@ -109,7 +109,6 @@ class _Responder:
         self._send = send
         self._started = False
         self._replaced = False
-        self._client_knows = presented.id is not None
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> None:
         try:
@@ -150,7 +149,6 @@ class _Responder:
     def _set_cookie(self) -> bytes | None:
         if self._session.is_kept():
             value = self._signer.sign(self._session.id)
-            self._client_knows = True
             return None if value == self._presented.value else self._cookie.set(value)
         if self._session.ended and self._presented.any:
             return self._cookie.expire()
@@ -181,9 +179,6 @@ class _Responder:
 
     async def _save(self) -> bool:
         try:
-            if not self._client_knows and self._session.has_changes():
-                logger.warning("a new session was written to after the response began: it cannot be kept")
-                return False
             await self._session.save()
         except SessionError as error:
             logger.error("the session was not saved: %s: %s", type(error).__name__, error)

@@ -53,6 +53,8 @@ class Session:
         self._invalidated = False
         self._previous_ended = False
         self._response_started = False
+        self._known_id = presented_id  # by the client, once the response has begun
+        self._told_of_loss = False
         self._presented = presented_id
         if presented_id is not None:
             self._head.id, self._head.is_new = presented_id, False
@@ -216,6 +218,8 @@ class Session:
     def response_started(self, *, cookie_sent: bool) -> None:
         """The headers are gone: from here the cookie stays as it is, and what it names must exist."""
         self._response_started = True
+        if cookie_sent:
+            self._known_id = self._head.id
         self._head.is_owed = cookie_sent and not self._head.version
 
     async def autoload(self) -> None:
@@ -326,11 +330,19 @@ class Session:
     async def _write(self) -> None:
         guard, head = self._guard, self._head
         owner = guard.owner if guard is not None and guard.id == head.id else None
-        if await self._writer.write(head, owner, alone=guard is not None) and owner is not None:
+        if self._response_started and head.id != self._known_id:
+            self._tell_of_loss()
+        elif await self._writer.write(head, owner, alone=guard is not None) and owner is not None:
             self._lease = None  # it went back with the write
         for id_ in list(self._ended):
             await self._context.store.delete(id_)
             self._ended.discard(id_)
+
+    def _tell_of_loss(self) -> None:
+        """What no client could ever come back to is not stored."""
+        if not self._told_of_loss and self._writer.differs(self._head):
+            self._told_of_loss = True
+            logger.warning("a new session was written to after the response began: it cannot be kept")
 
     async def _release(self, lease: _Held) -> None:
         head, context = self._head, self._context

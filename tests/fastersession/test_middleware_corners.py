@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from fastersession import Lease, LeaseHeld, StoreUnavailable, register_type
-from fastersession.asgi import Message, Receive, Scope, Send
+from fastersession.asgi import ASGIApp, Message, Receive, Scope, Send
+from fastersession.cookies import IdSigner
 from tests.fastersession.apps import count, middleware, peek, the_session
-from tests.fastersession.browser import Browser, by_path, reply_with
+from tests.fastersession.browser import KEY, Browser, by_path, reply_with
 from tests.fastersession.spy import SpyStore, eventually
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
@@ -142,31 +143,34 @@ async def test_28_60_who_goes_on_after_the_503_fails_quietly(caplog: pytest.LogC
     """The client has its answer and the log its line: no second error comes out of the application."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        the_session(scope).get_session()["n"] = 1
+        the_session(scope).get_session()["n"] = 2
+        store.down = True
         await send(START)
         await send({"type": "http.response.body", "body": b"token", "more_body": True})
         await the_session(scope).save()
 
     caplog.set_level(logging.INFO)
     store = SpyStore()
-    store.down = True
-    reply = await Browser(middleware(store, app)).ask()
+    browser = Browser(middleware(store, by_path(count=count, turn=app)))
+    await browser.ask("/count")
+    reply = await browser.ask("/turn")
     assert (reply.status, json.loads(reply.body)["error"]) == (503, "session_store_unavailable")
     assert [message["type"] for message in reply.messages] == ["http.response.start", "http.response.body"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
 async def test_28_61_an_error_after_the_response_began_is_the_applications() -> None:
-    store = SpyStore()
-
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(START)
         store.down = True
-        the_session(scope).get_session()["n"] = 1
+        the_session(scope).get_session()["n"] = 2
         await the_session(scope).save()
 
+    store = SpyStore()
+    browser = Browser(middleware(store, by_path(count=count, turn=app)))
+    await browser.ask("/count")
     with pytest.raises(StoreUnavailable):
-        await Browser(middleware(store, app)).ask()
+        await browser.ask("/turn")
 
 
 @pytest.mark.parametrize("late", [True, False])
@@ -195,3 +199,60 @@ async def test_17_31_a_lease_is_given_back_whatever_goes_wrong_at_the_end(late: 
         return True
 
     await eventually(is_free)
+
+
+def late(*, leased: bool = False, ends: bool = False, writes: bool = True, saves: bool = False) -> ASGIApp:
+    """Begins its response before it does anything with the session."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        session = the_session(scope)
+        await send(START)
+        await session.load(lease_seconds=300 if leased else None)
+        if ends:
+            session.invalidate()
+        if writes:
+            session.get_session()["late"] = 1
+        if saves:
+            await session.save()
+        await send({"type": "http.response.body", "body": session.id.encode()})
+
+    return app
+
+
+@pytest.mark.parametrize("autoload", [True, False])
+@pytest.mark.parametrize("leased", [True, False])
+@pytest.mark.parametrize("saves", [True, False])
+@pytest.mark.parametrize("cookie", ["", f"__Host-session={IdSigner(KEY).sign('u' * 43)}"])
+async def test_27_66_what_no_client_could_come_back_to_is_not_stored(
+    autoload: bool, leased: bool, saves: bool, cookie: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SpyStore()
+    app = middleware(store, late(leased=leased, saves=saves), autoload=autoload)
+    reply = await Browser(app).ask(cookie=cookie.encode())
+    assert (reply.headers("set-cookie"), len(store.memory)) == ([], 0)
+    assert [record.message for record in caplog.records if "after the response began" in record.message]
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_27_67_an_end_after_the_response_began_is_an_end(
+    writes: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = SpyStore()
+    browser = Browser(middleware(store, by_path(count=count, end=late(ends=True, writes=writes))))
+    await browser.ask("/count")
+    await browser.ask("/end")
+    assert len(store.memory) == 0
+    assert ("after the response began" in caplog.text) is writes
+    assert (await browser.ask("/count")).body == b"1"
+
+
+@pytest.mark.parametrize("leased", [True, False])
+async def test_27_68_what_is_known_is_written_to_however_late(leased: bool) -> None:
+    store = SpyStore()
+    app = by_path(count=count, late=late(leased=leased), peek=peek)
+    browser = Browser(middleware(store, app))
+    await browser.ask("/count")
+    browser.app = middleware(store, app, autoload=False)
+    await browser.ask("/late")
+    assert (await browser.ask("/peek")).body == b'{"n": 1, "late": 1}'
