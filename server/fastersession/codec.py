@@ -192,7 +192,7 @@ class _Decoder:
         if name == ESCAPED and isinstance(data, dict):
             return {key: self.live(item) for key, item in data.items()}
         if name == JOURNAL:
-            return self._journal(value[DATA], self._noted(key_in(data)))
+            return self._journal(data, self._noted(key_in(data)))
         entry = self.registry.by_name.get(name) if isinstance(name, str) else None
         if entry is None:
             for key in journals_in(value):
@@ -205,7 +205,7 @@ class _Decoder:
             # The class alone: the text may show what was stored, and would get into logs.
             raise InvalidSessionData(f"a stored {name!r} cannot be read: {type(error).__name__}") from error
 
-    def _journal(self, found: dict[str, Any], key: str) -> Journal:
+    def _journal(self, found: Any, key: str) -> Journal:  # noqa: ANN401 (`key_in` looked at it)
         known = self.known.get(key)
         if known is not None:
             return known

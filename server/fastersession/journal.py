@@ -184,7 +184,8 @@ def key_in(found: object) -> str:
     """The key in a reference. Raises InvalidSessionData for what is no reference."""
     match found:
         case {"key": str() as key, "limit": int() as limit} if _KEY.fullmatch(key) and limit >= 1:
-            return key
+            if limit is not True:
+                return key
     raise InvalidSessionData("the reference to a stored journal cannot be read")
 
 

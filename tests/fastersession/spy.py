@@ -9,20 +9,43 @@ from tests.fastersession.stores import Clock
 
 
 class SpyStore:
-    """A SessionStore over memory. `down` fails every call, a cleared `gate` keeps loads and saves waiting."""
+    """A SessionStore over memory. `down` fails every call, a cleared `gate` keeps loads and saves waiting.
+
+    By the first word of a call's name: `broken` ones fail, of `lost` ones the next answer gets lost, and what
+    is in `meanwhile` somebody else does once, just before.
+    """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.memory = MemoryStore(clock=self.clock)
         self.calls: list[str] = []
         self.down = False
+        self.broken: set[str] = set()
+        self.lost: set[str] = set()
+        self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
 
+    async def called(self, name: str) -> None:
+        """Wait until it was."""
+
+        async def was_called() -> bool:
+            return name in self.calls
+
+        await eventually(was_called)
+
     async def _called(self, name: str) -> None:
         self.calls.append(name)
-        if self.down:
+        kind = name.partition("+")[0]
+        if kind in self.meanwhile:
+            await self.meanwhile.pop(kind)()
+        if self.down or kind in self.broken:
             raise StoreUnavailable("the store is down for this test")
+
+    def _answered(self, name: str) -> None:
+        if name in self.lost:
+            self.lost.discard(name)
+            raise StoreUnavailable("the answer was lost for this test")
 
     async def load(
         self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
@@ -38,7 +61,9 @@ class SpyStore:
         name = "append" if change.record is None else "save"
         await self._called(name if release is None else f"{name}+release")
         await self.gate.wait()
-        return await self.memory.save(session_id, change, ttl=ttl, release=release)
+        version = await self.memory.save(session_id, change, ttl=ttl, release=release)
+        self._answered(name.partition("+")[0])
+        return version
 
     async def read(self, session_id: str, journal: str, /, *, start: int, limit: int) -> Tail:
         await self._called("read")
@@ -46,7 +71,9 @@ class SpyStore:
 
     async def copy(self, session_id: str, new_id: str, /, *, ttl: float) -> int | None:
         await self._called("copy")
-        return await self.memory.copy(session_id, new_id, ttl=ttl)
+        version = await self.memory.copy(session_id, new_id, ttl=ttl)
+        self._answered("copy")
+        return version
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         await self._called("touch")
@@ -55,6 +82,7 @@ class SpyStore:
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
         await self._called("delete")
         await self.memory.delete(session_id, expected_version=expected_version)
+        self._answered("delete")
 
     async def release(self, session_id: str, owner: str, /) -> None:
         await self._called("release")

@@ -115,7 +115,7 @@ def test_24_1_a_key_that_is_none_of_ours_is_refused(key: str) -> None:
         registry.decode(parse(f'{{"j":{stored(key=key)}}}'))
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", '"7"', "1.5", "null", "[]"])
+@pytest.mark.parametrize("limit", ["0", "-1", '"7"', "1.5", "null", "[]", "true"])
 def test_24_2_a_limit_that_is_none_is_refused(limit: str) -> None:
     with pytest.raises(InvalidSessionData, match="reference"):
         registry.decode(parse(f'{{"j":{stored(limit=limit)}}}'))
