@@ -16,6 +16,8 @@ SEPARATOR = "\x1e"
 _MARK = 8
 """Characters: enough to tell a write from those that were made since the writer read the session."""
 
+_SEPARATOR = SEPARATOR.encode()
+
 _EMPTY = "%"
 
 _CONFLICTS = {
@@ -70,13 +72,13 @@ def stored_session(answer: Sequence[Any]) -> StoredSession:
 def tail(start: int, chunks: Sequence[Sequence[bytes]]) -> Tail:
     """Entries as READ and LOAD give them: a mark and a text each. Raises InvalidSessionData."""
     values = [value for chunk in reversed(chunks) for value in chunk]
+    if not {value.rfind(_SEPARATOR) for value in values} <= {_MARK}:
+        raise InvalidSessionData("a stored entry is none of ours")
     try:
-        parts = SEPARATOR.encode().join(values).decode().split(SEPARATOR) if values else []
+        texts = tuple([value[_MARK + 1 :].decode() for value in values])
     except UnicodeDecodeError as error:
         raise InvalidSessionData("a stored entry is no UTF-8") from error
-    if len(parts) != 2 * len(values) or not {_MARK}.issuperset(map(len, parts[::2])):
-        raise InvalidSessionData("a stored entry is none of ours")
-    return Tail(start, tuple(parts[1::2]))
+    return Tail(start, texts)
 
 
 def _tails(parts: Sequence[Any]) -> Iterator[tuple[str, Tail]]:
