@@ -289,7 +289,7 @@ repeated, problem = is_repeated(head, appends)
 problem = problem or not repeated and refused(head, appends)
 if problem then return problem end
 if not repeated then write(head, appends) end
-if owner ~= '' and holder(KEYS[2]) == owner then redis.call('DEL', KEYS[2]) end
+if owner ~= '' and holder(KEYS[2]) == owner then redis.call('UNLINK', KEYS[2]) end
 if record ~= '' then return {'ok', expected + 1} end
 return {'ok', head.version + (repeated and 0 or 1)}
 """
@@ -331,7 +331,7 @@ return {'ok', head.version, redis.call('HGETALL', KEYS[1])}
 # -> {"ok"} | {"taken"}
 PLANT = """
 if redis.call('EXISTS', KEYS[1]) == 1 then
-  return {redis.pcall('HGET', KEYS[1], 'writer') == ARGV[1] and 'ok' or 'taken'}
+  return {redis.pcall('HMGET', KEYS[1], 'writer')[1] == ARGV[1] and 'ok' or 'taken'}
 end
 for from = 3, #ARGV, 2000 do
   redis.call('HSET', KEYS[1], unpack(ARGV, from, math.min(#ARGV, from + 1999)))
@@ -376,7 +376,7 @@ return {'ok'}
 # KEYS lease. ARGV owner.
 RELEASE = """
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then
-  redis.call('DEL', KEYS[1])
+  redis.call('UNLINK', KEYS[1])
 end
 return {'ok'}
 """
