@@ -9,7 +9,7 @@ from tests.fastersession.spy import eventually
 SERVICE = "main"
 
 
-class Sentinels:
+class SentinelGroup:
     """Use as a context manager. `pair`: the two servers, the master first as long as nothing failed over."""
 
     def __init__(self, folder: Path, *, tls: TlsPaths | None = None) -> None:
@@ -29,7 +29,7 @@ class Sentinels:
         scheme = self.sentinel.url.partition(":")[0]
         self.url = f"{scheme}+sentinel://:{PASSWORD}@{self.sentinel.address}/{SERVICE}/0?sentinel_password={PASSWORD}"
 
-    async def __aenter__(self) -> "Sentinels":
+    async def __aenter__(self) -> "SentinelGroup":
         try:
             await self._start()
         except BaseException:

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 
 
 class TcpProxy:
-    """Use `running`. `delay`: seconds that every chunk waits, in each direction half of them."""
+    """Use `running`. `delay`: seconds that every chunk waits, in each direction half of them.
+
+    `target`: the port on this machine that new connections lead to.
+    """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._pairs: set[asyncio.Task[None]] = set()
         self.port = 0
         self.delay = 0.0
@@ -52,7 +55,7 @@ class TcpProxy:
             writer.close()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self.target)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pump(reader, inner_writer))

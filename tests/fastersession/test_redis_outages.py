@@ -11,7 +11,7 @@ from fastersession.asgi import ASGIApp, Receive, Scope, Send
 from tests.fastersession.apps import the_session
 from tests.fastersession.browser import KEY, Browser, Reply, by_path, reply_with
 from tests.fastersession.faults import IO_TIMEOUT, SLACK, opened, recovers
-from tests.fastersession.redis_sentinels import Sentinels
+from tests.fastersession.redis_sentinels import SentinelGroup
 from tests.fastersession.redis_server import RedisServer
 
 SECRET = "what the user said"
@@ -140,7 +140,7 @@ async def test_28_92_a_redis_that_lost_its_data_is_never_a_silent_empty_history(
 async def test_28_93_after_a_failover_the_conversation_goes_on(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    async with Sentinels(tmp_path_factory.mktemp("group")) as group, opened(group.url) as store:
+    async with SentinelGroup(tmp_path_factory.mktemp("group")) as group, opened(group.url) as store:
         browsers = [Browser(application(store)) for _ in range(5)]
         for number, browser in enumerate(browsers, start=1):
             for _ in range(number):

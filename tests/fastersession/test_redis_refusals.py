@@ -13,6 +13,7 @@ from fastersession import RedisStore, StoreBusy, StoreDenied, StoreFull, StoreRe
 from tests.fastersession.faults import CALLS, fails, opened, read, recovers, write
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.spy import eventually
+from tests.fastersession.tcp_proxy import TcpProxy
 
 WRITES = ("lease", "ping")
 
@@ -55,6 +56,29 @@ async def test_28_31_a_read_only_replica_can_still_be_read(own_redis: RedisServe
         assert not store.circuit_open
         await client.replicaof("NO", "ONE")
     assert await write(store, 8, version=1) == 2
+
+
+@pytest.fixture
+def another_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+async def test_28_41_a_name_that_leads_to_another_master_is_followed(
+    own_redis: RedisServer, another_redis: RedisServer
+) -> None:
+    """As a managed Redis fails over: connections that are open lead to what is a replica now."""
+    async with TcpProxy(own_redis.port).running() as proxy, opened(proxy.url) as store:
+        await asyncio.gather(*(write(store, 7, id_=f"s{n}") for n in range(10)))
+        await own_redis.ask("REPLICAOF", "127.0.0.1", another_redis.port)
+        proxy.target = another_redis.port
+        written = await asyncio.gather(*(write(store, 8, id_=f"t{n}") for n in range(10)))
+        assert written == [1] * 10
+        assert await another_redis.ask("DBSIZE") == 10
 
 
 async def test_28_32_a_redis_that_cannot_write_to_its_disk_is_read_only(

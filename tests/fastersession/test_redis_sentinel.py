@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from fastersession import (
     Lease,
@@ -20,21 +21,21 @@ from fastersession import (
     StoreUnreachable,
     VersionConflict,
 )
-from fastersession.redis_sentinel import CHECK_PERIOD
+from fastersession.redis_sentinel import CHECK_PERIOD, MasterPool, Sentinels
 from tests.fastersession.certificates import Authority
 from tests.fastersession.faults import CALLS, IO_TIMEOUT, SLACK, A, fails, opened, read, recovers, write
-from tests.fastersession.redis_sentinels import SERVICE, Sentinels
-from tests.fastersession.redis_server import PASSWORD
+from tests.fastersession.redis_sentinels import SERVICE, SentinelGroup
+from tests.fastersession.redis_server import PASSWORD, RedisServer
 
 
 @pytest.fixture
-async def group(tmp_path: Path) -> AsyncIterator[Sentinels]:
-    async with Sentinels(tmp_path) as ready:
+async def group(tmp_path: Path) -> AsyncIterator[SentinelGroup]:
+    async with SentinelGroup(tmp_path) as ready:
         yield ready
 
 
 @pytest.fixture
-async def store(group: Sentinels) -> AsyncIterator[RedisStore]:
+async def store(group: SentinelGroup) -> AsyncIterator[RedisStore]:
     """Holds one session, 7 at version 1, which is replicated, and its lease."""
     async with opened(group.url) as ready:
         await write(ready, 7)
@@ -43,7 +44,7 @@ async def store(group: Sentinels) -> AsyncIterator[RedisStore]:
         yield ready
 
 
-async def test_28_70_a_killed_master_is_followed(group: Sentinels, store: RedisStore) -> None:
+async def test_28_70_a_killed_master_is_followed(group: SentinelGroup, store: RedisStore) -> None:
     group.pair[0].kill()
     assert SERVICE in await fails(store, CALLS["load"], StoreUnreachable)
     await recovers(store)
@@ -55,7 +56,7 @@ async def test_28_70_a_killed_master_is_followed(group: Sentinels, store: RedisS
 
 
 async def test_28_71_a_frozen_master_is_followed_and_takes_nothing_when_it_thaws(
-    group: Sentinels, store: RedisStore
+    group: SentinelGroup, store: RedisStore
 ) -> None:
     group.pair[0].pause()
     await fails(store, CALLS["load"])
@@ -70,7 +71,7 @@ async def test_28_71_a_frozen_master_is_followed_and_takes_nothing_when_it_thaws
 
 
 async def test_28_72_a_planned_failover_is_followed_although_the_old_master_answers_on(
-    group: Sentinels, store: RedisStore
+    group: SentinelGroup, store: RedisStore
 ) -> None:
     """For seconds it would take writes, which are lost then. Each call is answered or named meanwhile."""
     version = 1
@@ -105,7 +106,7 @@ async def consistent(store: RedisStore) -> int:
 
 
 async def test_28_73_a_stale_version_after_a_failover_is_a_conflict(
-    group: Sentinels, store: RedisStore
+    group: SentinelGroup, store: RedisStore
 ) -> None:
     """The replica did not get the last write: whoever read it cannot write upon it."""
     group.pair[1].pause()
@@ -119,7 +120,7 @@ async def test_28_73_a_stale_version_after_a_failover_is_a_conflict(
         await write(store, 9, version=2)
 
 
-async def test_28_74_silent_sentinels_hold_nobody_up(group: Sentinels) -> None:
+async def test_28_74_silent_sentinels_hold_nobody_up(group: SentinelGroup) -> None:
     """Two of three accept connections and say nothing."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         silent = ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in (one, two))
@@ -140,7 +141,7 @@ async def test_28_74_silent_sentinels_hold_nobody_up(group: Sentinels) -> None:
     ids=["service", "sentinel-password", "password", "none"],
 )
 async def test_28_75_what_is_wrong_in_the_url_is_named(
-    group: Sentinels, old: str, new: str, kind: type[StoreUnavailable], words: str
+    group: SentinelGroup, old: str, new: str, kind: type[StoreUnavailable], words: str
 ) -> None:
     async with opened(group.url.replace(old, new), password=None) as store:
         text = await fails(store, CALLS["load"], kind)
@@ -148,7 +149,7 @@ async def test_28_75_what_is_wrong_in_the_url_is_named(
         assert "wrong-one" not in text
 
 
-async def test_28_76_no_sentinel_at_all_is_named(group: Sentinels, store: RedisStore) -> None:
+async def test_28_76_no_sentinel_at_all_is_named(group: SentinelGroup, store: RedisStore) -> None:
     """Connections that are open work on; who opens one must know the master."""
     group.sentinel.kill()
     assert await read(store) == 7
@@ -158,9 +159,37 @@ async def test_28_76_no_sentinel_at_all_is_named(group: Sentinels, store: RedisS
 
 async def test_28_77_sentinels_speak_tls_too(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with Sentinels(tmp_path, tls=authority.issue("127.0.0.1")) as group:
+    async with SentinelGroup(tmp_path, tls=authority.issue("127.0.0.1")) as group:
         assert group.url.startswith("rediss+sentinel://")
         async with opened(group.url, ca_file=authority.path) as store:
             assert await write(store, 7) == 1
         async with opened(group.url, ca_file=Authority(tmp_path, "another").path) as store:
             await fails(store, CALLS["load"])
+
+
+class Told(Sentinels):
+    """Sentinels that name whom the test names."""
+
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__([], {})
+        self.named = server
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        return "127.0.0.1", self.named.port
+
+
+async def test_28_78_a_connection_in_use_leads_to_the_new_master_afterwards(
+    own_redis: RedisServer, redis_server: RedisServer
+) -> None:
+    """The call that has it ends on the old one; nobody after it does."""
+    told = Told(own_redis)
+    pool = MasterPool(SERVICE, told, password=PASSWORD, protocol=2)
+    async with Redis.from_pool(pool) as client:
+        in_use = await pool.get_connection()
+        told.named = redis_server
+        assert await client.ping()
+        await pool.get_master_address()
+        await pool.release(in_use)
+        for _ in range(3):
+            connection = await pool.get_connection()
+            assert connection.port == redis_server.port
