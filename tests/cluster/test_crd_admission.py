@@ -182,7 +182,7 @@ def test_origins_that_servers_take_are_admitted(kubectl: Kubectl) -> None:
     assert admit(kubectl, chatstream("fine", "default", sessions={"allowedOrigins": ORIGINS})).err == ""
 
 
-@pytest.mark.parametrize("path", ["chatstream-demo.yaml", "chatstream-tgi.yaml"])
+@pytest.mark.parametrize("path", ["chatstream-demo.yaml", "chatstream-tgi.yaml", "chatstream-own-redis.yaml"])
 def test_the_examples_are_admitted(kubectl: Kubectl, path: str) -> None:
     assert admit(kubectl, yaml.safe_load((EXAMPLES / path).read_text())).status == 0
 

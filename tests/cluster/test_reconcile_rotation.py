@@ -141,7 +141,8 @@ def test_26_a_rotation_by_annotation(
     assert rotation.ring() == [new, old]
     assert new != old
     eventually(lambda: {"KeyRotationStarted", "KeysRotated"} <= rotation.events(), "its events")
-    assert "new key" not in rotation.message()
+    assert "KeysRotated" in kubectl.must("events", "--for", "chatstream/demo", "-n", namespace)
+    eventually(lambda: "new key" not in rotation.message(), "it says that it is over")
     assert kubectl.get("deployment", "demo", "-n", namespace)["spec"]["template"] == template
     assert new not in operator.log()
 

@@ -35,7 +35,7 @@ RESOURCES = [
 SECRETS = {
     "CHATSTREAM_ENGINE__API_KEY": "e" * 43,
     "CHATSTREAM_SESSIONS__REDIS_PASSWORD": "p" * 43,
-    "CHATSTREAM_SESSIONS__REDIS_URL": "redis://somewhere:6379/0",
+    "CHATSTREAM_SESSIONS__REDIS_URL": "rediss://somewhere:6379/0",
 }
 
 

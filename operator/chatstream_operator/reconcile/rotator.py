@@ -40,7 +40,7 @@ from chatstream_operator.status import PodView, read_pod
 from chatstream_operator.status.pods import ENDED
 
 log = structlog.get_logger(__name__)
-AT_ONCE = 16
+AT_ONCE = 32
 """Pods that are asked at the same time; all of them are asked."""
 AGAIN_SECONDS = 4.0
 """While pods have not read what they should, they are asked again after this time."""
