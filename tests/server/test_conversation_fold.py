@@ -1,95 +1,14 @@
 """A conversation is only ever added to: what its entries come to equals a plain list that was changed."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream import ChatPrompt
-from chatstream.errors import NothingToRegenerate
-from chatstream.prompts import Message
 from chatstream.prompts.fold import Fold, folded
-
-Operation = tuple[str, *tuple[Any, ...]]
-TEXTS = st.text("ab\n{é😀", min_size=1, max_size=8)
-OPERATIONS = st.lists(
-    st.one_of(
-        st.tuples(st.just("ask"), TEXTS),
-        st.tuples(st.just("ask"), TEXTS),
-        st.tuples(st.just("answer"), TEXTS, st.booleans()),
-        st.tuples(st.just("answer"), TEXTS, st.booleans()),
-        st.tuples(st.just("regenerate")),
-        st.tuples(st.just("clear")),
-        st.tuples(st.just("example"), TEXTS),
-        st.tuples(st.just("system"), TEXTS),
-    ),
-    max_size=40,
-)
-Line = tuple[str, str, bool]
-
-
-@dataclass
-class Model:
-    """The same conversation as lists that are changed in place."""
-
-    system: str | None = None
-    examples: list[Line] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-
-    def apply(self, operation: Operation) -> None:
-        match operation:
-            case ("ask", text):
-                self.lines.append(("user", text, False))
-            case ("answer", text, incomplete):
-                self.lines.append(("assistant", text, incomplete))
-            case ("regenerate",):
-                if self.lines and self.lines[-1][0] == "assistant":
-                    self.lines.pop()
-            case ("clear",):
-                self.lines.clear()
-            case ("example", text):
-                self.examples += [("user", text, False), ("assistant", text, False)]
-            case ("system", text):
-                self.system = text
-
-    def last_turns(self, most: int | None) -> list[Line]:
-        starts = [index for index, line in enumerate(self.lines) if line[0] == "user"]
-        left_out = starts[-most] if most is not None and len(starts) > most else 0
-        return self.lines[left_out:]
-
-
-def apply(prompt: ChatPrompt, operation: Operation) -> None:
-    match operation:
-        case ("ask", text):
-            prompt.add_requester_msg(text)
-        case ("answer", text, incomplete):
-            prompt.add_responder_msg(text, incomplete=incomplete)
-        case ("regenerate",):
-            try:
-                prompt.regenerate()
-            except NothingToRegenerate:
-                assert prompt.turns == prompt.replies == 0
-        case ("clear",):
-            prompt.clear_context()
-        case ("example", text):
-            prompt.add_example(text, text)
-        case ("system", text):
-            prompt.set_system(text)
-
-
-def played(operations: list[Operation], most: int | None = None) -> tuple[ChatPrompt, Model]:
-    prompt, model = ChatPrompt(max_turns=most), Model()
-    for operation in operations:
-        apply(prompt, operation)
-        model.apply(operation)
-    return prompt, model
-
-
-def lines(messages: list[Message]) -> list[Line]:
-    return [(message.role, message.text, message.incomplete) for message in messages]
+from tests.server.support.conversations import OPERATIONS, Operation, apply, lines, played
 
 
 @given(OPERATIONS, st.none() | st.integers(1, 4))

@@ -12,10 +12,10 @@ import yaml
 from tests.fastersession.redis_server import RedisServer
 from tests.server.support.live import Browser, until
 from tests.server.support.processes import Process, free_port, listening, running
-from tests.server.support.redis_pods import inside, redis_sessions, session_keys
+from tests.server.support.redis_pods import contents, inside, redis_sessions, session_keys
 
 MARKER = "heron-4711"
-KEY = "a-key-of-16-bytes-or-so"
+KEY, SEALING, NEW_SEALING = "a-key-of-16-bytes-or-so", "a-sealing-key-of-16-bytes", "a-new-sealing-key-of-16"
 
 
 @pytest.fixture
@@ -126,3 +126,33 @@ async def test_what_somebody_else_put_into_the_store_is_in_no_log(redis: RedisSe
                 await client.delete(key + b":lease")
             await client.hset(key, name, value)
         assert MARKER not in await served.told()
+
+
+async def test_encrypted_sessions_outlive_the_process_and_nobody_reads_them_in_redis(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "encryption-keys"
+    file.write_text(json.dumps([SEALING]))
+    sealed = {"encryption_keys_file": str(file)}
+    jar: Any = None
+    async with server(tmp_path, redis, **sealed) as served, Browser(served.base) as browser:
+        await browser.turn(f"[[tokens=2]] {MARKER}")
+        jar = browser.jar
+        async with inside(redis) as client:
+            stored = await contents(client)
+            assert len(await session_keys(client)) == 1
+        for plain in (MARKER.encode(), b"tok1", b"assistant", b"chat_prompt", b"chatml"):
+            assert plain not in stored
+        assert MARKER not in await served.told()
+    file.write_text(json.dumps([NEW_SEALING, SEALING]))
+    async with server(tmp_path, redis, **sealed) as served, Browser(served.base, jar) as browser:
+        assert MARKER in (await browser.turn("[[echo]]")).text
+        assert MARKER in (await browser.fetch("GET", "/session")).body.decode()
+        async with inside(redis) as client:
+            assert MARKER.encode() not in await contents(client)
+    file.write_text(json.dumps([NEW_SEALING]))
+    async with server(tmp_path, redis, **sealed) as served, Browser(served.base, jar) as browser:
+        chat = await browser.send("hi")
+        assert (chat.status, (await chat.json())["error"]) == (500, "session_data_invalid")
+        assert (await browser.fetch("DELETE", "/session")).status == 204
+        assert (await browser.turn("[[tokens=1]]")).names == ["done"]

@@ -1,18 +1,22 @@
 """A user's own data over real HTTP: the whole conversation to take away, and its deletion."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
+from starlette.types import Message
 
+from chatstream.api.sessions import MOST_EXPORTS, STALL_SECONDS, Export
 from chatstream.app import Service, build_service
+from chatstream.turns.reply import ABORT_EXTENSION
 from fastersession import Lease, MemoryStore, StoredSession, StoreUnreachable, Tail, Window
 from tests.server.support.apps import demo_settings
 from tests.server.support.live import Browser, serving, until
 from tests.server.support.seeding import add_seeding, seed
+from tests.server.support.virtual import now, run_virtual
 
 
 class Spying(MemoryStore):
@@ -273,3 +277,50 @@ async def test_a_reader_that_goes_stops_the_reading() -> None:
         await asyncio.wait((reading,))
         await seed(browser, 1)  # a request after it
         assert sum(store.pages) < 9_000
+
+
+async def test_no_more_than_a_few_conversations_are_sent_at_once() -> None:
+    class Gated(Spying):
+        gate = asyncio.Event()
+
+        async def read(self, *arguments: Any, **keywords: Any) -> Tail:  # noqa: ANN401 - passed on
+            await self.gate.wait()
+            return await super().read(*arguments, **keywords)
+
+    store = Gated()
+    async with chatting(store) as (_, browser):
+        await seed(browser, 1_001)
+        reading = [asyncio.create_task(browser.fetch("GET", "/session")) for _ in range(MOST_EXPORTS + 1)]
+        done, running = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+        assert [(task.result().status, task.result().json["error"]) for task in done] == [
+            (429, "too_many_requests")
+        ]
+        store.gate.set()
+        assert {(await task).status for task in running} == {200}
+        again = [browser.fetch("GET", "/session") for _ in range(MOST_EXPORTS)]
+        assert {answer.status for answer in await asyncio.gather(*again)} == {200}
+
+
+def test_a_reader_that_takes_nothing_is_cut_off() -> None:
+    async def main() -> None:
+        over: list[bool] = []
+        aborted: list[bool] = []
+
+        async def pages() -> AsyncGenerator[bytes, None]:
+            yield b"more"
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()
+
+        extensions = {ABORT_EXTENSION: {"abort": lambda: aborted.append(True)}}
+        scope = {"type": "http", "method": "GET", "headers": [], "extensions": extensions}
+        await Export(b"first", pages(), lambda: over.append(True))(scope, receive, send)
+        assert (over, aborted) == ([True], [True])
+        assert now() == pytest.approx(STALL_SECONDS)
+
+    run_virtual(main())

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from chatstream.api.health import EngineMonitor
-from chatstream.api.sessions import delete_session, export_session
+from chatstream.api.sessions import Exports, delete_session
 from chatstream.turns import ChatStream
 
 
 def build_public_router(chat_stream: ChatStream, monitor: EngineMonitor) -> APIRouter:
     router = APIRouter()
+    exports = Exports(chat_stream.metrics)
 
     @router.post("/chat_stream")
     async def stream_api(request: Request) -> Response:
@@ -19,7 +20,7 @@ def build_public_router(chat_stream: ChatStream, monitor: EngineMonitor) -> APIR
 
     @router.get("/session")
     async def get_session(request: Request) -> Response:
-        return await export_session(request, chat_stream.metrics)
+        return await exports.handle(request)
 
     @router.delete("/session")
     async def end_session(request: Request) -> Response:

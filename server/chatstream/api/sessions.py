@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatstream.errors import NoSession, SessionDataInvalid, TurnError
+from chatstream.errors import NoSession, SessionDataInvalid, TooManyRequests, TurnError
 from chatstream.logs import get_logger
 from chatstream.metrics import Metrics
 from chatstream.prompts import ChatPrompt, Fold, Message
@@ -32,24 +32,46 @@ NEWEST = Window(entries=1, bytes=1)
 """The store is asked for the rest page by page, or not at all."""
 CHUNK = 65_536
 """Bytes of a conversation that are sent at once."""
-EXPORT_SECONDS = 300.0
-"""For a whole conversation: a reader that takes nothing is cut off then."""
+EXPORT_SECONDS, STALL_SECONDS = 300.0, 30.0
+"""For a whole conversation, and for one piece of it: a reader that takes nothing is cut off."""
+MOST_EXPORTS = 4
+"""At the same time: each holds a page of the store in memory, for as long as its reader takes."""
+TRY_AGAIN = 5.0
 DELETE_SECONDS = 10.0
 """The longest that a deletion keeps turns of its session away; it takes a few milliseconds."""
 HEADERS = {"cache-control": "no-store"}
 
 
-async def export_session(request: Request, metrics: Metrics) -> Response:
-    """The conversation as JSON; where it cannot be read, why."""
-    session = session_of(request)
-    try:
-        await load_session(session, metrics, window=NEWEST)
+class Exports:
+    """`GET /session`: the conversation as JSON; where it cannot be read, why."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._running = 0
+
+    async def handle(self, request: Request) -> Response:
+        """Nothing but the first page is read before the response is called."""
+        if self._running >= MOST_EXPORTS:
+            return _refusal(TooManyRequests("Too many conversations are being sent.", TRY_AGAIN))
+        self._running += 1
+        try:
+            chunks = await self._open(session_of(request))
+            return Export(await anext(chunks), chunks, self._over)
+        except TurnError as error:
+            self._over()
+            return _refusal(error)
+        except BaseException:
+            self._over()
+            raise
+
+    async def _open(self, session: Session) -> AsyncGenerator[bytes, None]:
+        await load_session(session, self._metrics, window=NEWEST)
         if session.is_new:
             raise NoSession("This browser has no session here, or it has ended.")
-        chunks = _chunks(session, conversation_in(session), metrics)
-        return Export(await anext(chunks), chunks)
-    except TurnError as error:
-        return _refusal(error)
+        return _chunks(session, conversation_in(session), self._metrics)
+
+    def _over(self) -> None:
+        self._running -= 1
 
 
 async def delete_session(request: Request, metrics: Metrics) -> Response:
@@ -75,7 +97,8 @@ async def delete_session(request: Request, metrics: Metrics) -> Response:
 class Export(Response):
     """A conversation on its way. What fails on the way cuts the connection: half of it is no whole one."""
 
-    def __init__(self, first: bytes, others: AsyncIterator[bytes]) -> None:
+    def __init__(self, first: bytes, others: AsyncGenerator[bytes, None], over: Callable[[], None]) -> None:
+        """`over` is called at the end, once."""
         disposition = 'attachment; filename="conversation.json"'
         super().__init__(
             media_type="application/json", headers={**HEADERS, "content-disposition": disposition}
@@ -83,6 +106,7 @@ class Export(Response):
         del self.headers["content-length"]
         self._first = first
         self._others = others
+        self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -94,17 +118,23 @@ class Export(Response):
             if abort is None:
                 raise
             abort()
+        finally:
+            self._over()
+            await self._others.aclose()
 
     async def _send(self, request: Request, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         chunk = self._first
         while chunk and not await request.is_disconnected():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            async with asyncio.timeout(STALL_SECONDS):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
             chunk = await anext(self._others, b"")
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _chunks(session: Session, prompt: ChatPrompt | None, metrics: Metrics) -> AsyncIterator[bytes]:
+async def _chunks(
+    session: Session, prompt: ChatPrompt | None, metrics: Metrics
+) -> AsyncGenerator[bytes, None]:
     """The export's JSON in pieces of about CHUNK bytes."""
     head = {
         "format": FORMAT,

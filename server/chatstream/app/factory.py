@@ -14,7 +14,7 @@ from chatstream.engines import DemoEngine, Engine, TGIEngine
 from chatstream.metrics import Metrics
 from chatstream.settings import ConfigurationError, EngineSettings, SessionSettings, Settings
 from chatstream.turns import ChatStream
-from fastersession import FasterSessionMiddleware, MemoryStore, RedisStore, SessionStore
+from fastersession import EncryptedStore, FasterSessionMiddleware, MemoryStore, RedisStore, SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ def build_service(
     engine = build_engine(settings.engine) if engine is None else engine
     chat_stream = build_chat_stream(settings, engine)
     watch_circuit(store, chat_stream.metrics)
+    if keys.encryption is not None:
+        store = EncryptedStore(store, keys.encryption)
     monitor = EngineMonitor(engine, chat_stream.metrics.engine_up)
     source = StatusSource(chat_stream, monitor, store, settings.sessions.store, keys.session, keys.encryption)
     public = build_public(settings, source, keys)

@@ -1,0 +1,160 @@
+"""A conversation in a session: written entry by entry, read by its newest part, never changed by it."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatstream import ChatPrompt
+from chatstream.errors import NothingToRegenerate
+from chatstream.prompts.fold import folded
+from chatstream.turns.session_access import SESSION_KEY, conversation_in
+from fastersession import Change, MemoryStore, Session, SessionStore, StoredSession, Window
+from fastersession.context import SessionContext
+from fastersession.leases import LeaseReturner
+from tests.server.support.conversations import OPERATIONS, Model, Operation, apply, lines
+from tests.server.test_conversation_fold import VERSION_1
+
+WHOLE = Window(100_000, 100_000_000)
+
+
+def session_in(store: SessionStore, id_: str | None) -> Session:
+    return Session(SessionContext(store, LeaseReturner(store, 2.0), time.time, 2.0, 1e5, 1e6), id_)
+
+
+@asynccontextmanager
+async def turn(
+    store: SessionStore, id_: str | None, window: Window
+) -> AsyncIterator[tuple[Session, ChatPrompt]]:
+    """One turn, as a request makes it: the copy that it works on is what is saved."""
+    session = session_in(store, id_)
+    await session.load(lease_seconds=60, window=window)
+    stored = conversation_in(session) or ChatPrompt()
+    prompt = stored.configured("chatml", stored.system, None)
+    yield session, prompt
+    session.get_session()[SESSION_KEY] = prompt
+    await session.save()
+
+
+def both(prompt: ChatPrompt, model: Model, operation: Operation) -> None:
+    """Where so little was read that there is nothing to make again, the model leaves it too."""
+    if operation == ("regenerate",):
+        try:
+            if prompt.regenerate() is None:
+                return
+        except NothingToRegenerate:
+            assert prompt.replies == 0
+            return
+    else:
+        apply(prompt, operation)
+    model.apply(operation)
+
+
+async def play(turns: list[tuple[list[Operation], Window]]) -> None:
+    store, model, id_ = MemoryStore(), Model(), None
+    for operations, window in turns:
+        async with turn(store, id_, window) as (session, prompt):
+            id_ = session.id
+            shown = lines(prompt.get_contents())
+            newest = shown[len(model.examples) :]
+            assert shown[: len(model.examples)] == model.examples
+            assert newest == model.lines[len(model.lines) - len(newest) :]
+            for operation in operations:
+                both(prompt, model, operation)
+        whole = session_in(store, id_)
+        await whole.load(window=WHOLE)
+        stored = conversation_in(whole)
+        assert stored is not None
+        assert lines(stored.get_contents()) == model.examples + model.lines
+        assert stored.system == model.system
+        paged = session_in(store, id_)
+        await paged.load(window=window)
+        found = conversation_in(paged)
+        assert found is not None
+        entries = [entry async for entry in paged.entries(found.journal)]
+        assert lines(folded(entries)) == model.lines
+    await store.aclose()
+
+
+WINDOWS = st.builds(Window, st.integers(1, 12), st.integers(1, 800))
+
+
+@given(st.lists(st.tuples(OPERATIONS, WINDOWS), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_23u_through_a_store_and_any_window_it_is_the_plain_list(
+    turns: list[tuple[list[Operation], Window]],
+) -> None:
+    asyncio.run(play(turns))
+
+
+@contextmanager
+def calls() -> Iterator[Callable[[], int]]:
+    """How many functions of Python were called meanwhile."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:  # noqa: ANN401 - as sys wants it
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        yield lambda: count
+    finally:
+        sys.setprofile(None)
+
+
+async def work_to_save(read: int) -> int:
+    """Function calls of a turn's end, after so many messages were read."""
+    store, id_ = MemoryStore(), None
+    async with turn(store, id_, WHOLE) as (session, prompt):
+        id_ = session.id
+        for number in range(read):
+            (prompt.add_responder_msg if number % 2 else prompt.add_requester_msg)(f"message {number}")
+    session = session_in(store, id_)
+    await session.load(lease_seconds=60, window=WHOLE)
+    stored = conversation_in(session)
+    assert stored is not None
+    assert len(stored.journal) == read
+    prompt = stored.copy()
+    prompt.add_requester_msg("hi")
+    prompt.add_responder_msg("hello")
+    session.get_session()[SESSION_KEY] = prompt
+    with calls() as counted:
+        await session.save()
+        work = counted()
+    await store.aclose()
+    return work
+
+
+async def test_28p_a_save_does_nothing_for_each_old_message() -> None:
+    few, many = await work_to_save(2), await work_to_save(2_000)
+    assert 0 < few < 1_000
+    assert many <= few + 20
+
+
+async def test_23v_version_1_is_rewritten_once_and_then_added_to() -> None:
+    store, id_ = MemoryStore(), "v" * 43
+    old = json.dumps({SESSION_KEY: {"$type": "chatstream.ChatPrompt", "$data": VERSION_1}})
+    now = time.time()
+    await store.save(id_, Change(0, now, StoredSession(old, now, now, 1e5)), ttl=1e5)
+    heads = []
+    for number in range(3):
+        async with turn(store, id_, WHOLE) as (_, prompt):
+            assert prompt.get_contents()[0].example
+            prompt.add_requester_msg(f"question {number}")
+            prompt.add_responder_msg(f"answer {number}")
+        record = await store.load(id_, window=WHOLE)
+        assert record is not None
+        heads.append(json.loads(record.attributes)[SESSION_KEY]["$data"])
+        [tail] = record.journals.values()
+        assert [json.loads(entry)["text"] for entry in tail.entries][:2] == ["hi", "hel"]
+        assert len(tail.entries) == 2 + 2 * (number + 1)
+    assert heads[0]["version"] == 2
+    assert heads[0] == heads[1] == heads[2]
+    await store.aclose()
