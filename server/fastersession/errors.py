@@ -52,7 +52,7 @@ class StoreBusy(StoreUnavailable):
 
 
 class StoreDenied(StoreUnavailable):
-    """The password was refused or is missing, or the user has not the rights."""
+    """The password or our certificate was refused or is missing, or the user has not the rights."""
 
     reason = "denied"
 

@@ -50,6 +50,7 @@ _CODE = re.compile(rf"\b({'|'.join(_CODES)})\b")
 _TOO_MANY_CLIENTS = "max number of clients reached"
 _NO_CLUSTER = "Cluster mode is not enabled on this node"
 _NO_RIGHTS_IN_SCRIPT = "The user executing the script can't"
+_REFUSES_OURS = re.compile(r"ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA)")
 _LONGEST = 200
 
 
@@ -74,6 +75,8 @@ def _kind(error: BaseException) -> tuple[type[SessionError], str] | None:
         return _CODES[code], _in_words(code, _text(error))
     if text == _NO_CLUSTER:
         return StoreFailed, text
+    if _REFUSES_OURS.search(text):
+        return StoreDenied, f"it asks for a certificate of ours that it trusts ({_text(error)})"
     if _NO_RIGHTS_IN_SCRIPT in text:
         return StoreDenied, _text(error)
     if isinstance(error, AuthenticationError | AuthorizationError):

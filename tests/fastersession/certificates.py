@@ -12,6 +12,18 @@ from cryptography.x509.oid import NameOID
 from tests.fastersession.redis_server import TlsPaths
 
 DAY = timedelta(days=1)
+# Newer Pythons insist on it, and on the identifiers of keys.
+_SIGNS = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 class Authority:
@@ -25,6 +37,9 @@ class Authority:
         now = datetime.now(UTC)
         builder = _builder(self._name, self._key, now - DAY, now + DAY).issuer_name(self._name)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        builder = builder.add_extension(_SIGNS, critical=True)
+        own = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        builder = builder.add_extension(own, critical=False)
         _write(self.path, builder.sign(self._key, hashes.SHA256()))
 
     def issue(self, *hosts: str, expired: bool = False) -> TlsPaths:
@@ -33,6 +48,8 @@ class Authority:
         until = datetime.now(UTC) + (-DAY if expired else DAY)
         builder = _builder(_named(hosts[0]), key, until - 2 * DAY, until).issuer_name(self._name)
         builder = builder.add_extension(x509.SubjectAlternativeName(_general(hosts)), critical=False)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(signer, critical=False)
         name = f"{hosts[0]}-{'expired' if expired else 'good'}"
         paths = TlsPaths(self.path, self._folder / f"{name}.pem", self._folder / f"{name}.key")
         _write(paths.certificate, builder.sign(self._key, hashes.SHA256()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastersession import StoreCertificateInvalid, StoreTimeout, StoreUnreachable
+from fastersession import StoreCertificateInvalid, StoreDenied, StoreTimeout, StoreUnreachable
 from tests.fastersession.certificates import Authority
 from tests.fastersession.faults import CALLS, fails, opened, read, write
 from tests.fastersession.redis_server import RedisServer, TlsPaths
@@ -105,3 +105,16 @@ async def test_28_66_a_redis_with_tls_is_not_reached_without_it(start: Start, au
     server = start(authority.issue("127.0.0.1"))
     async with opened(server.url.replace("rediss:", "redis:")) as store:
         await fails(store, CALLS["load"], StoreUnreachable)
+
+
+async def test_28_67_a_redis_that_asks_for_our_certificate_gets_it(
+    start: Start, authority: Authority
+) -> None:
+    server = start(authority.issue("127.0.0.1"))
+    await server.ask("CONFIG", "SET", "tls-auth-clients", "yes")
+    async with opened(server.url, ca_file=authority.path) as store:
+        assert "certificate" in (await fails(store, CALLS["load"], StoreDenied)).lower()
+    ours = authority.issue("chat")
+    url = f"{server.url}?ssl_certfile={ours.certificate}&ssl_keyfile={ours.key}"
+    async with opened(url, ca_file=authority.path) as store:
+        assert await write(store, 7) == 1
