@@ -1,5 +1,7 @@
 """Clients of redis-py for each kind of URL, behind one face. They retry nothing, since RedisLink does."""
 
+import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,10 +13,13 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
 
+from fastersession.redis_errors import REDIS_ERRORS
 from fastersession.redis_quick import QuickPool, QuickRedis
 from fastersession.redis_sentinel import MasterPool, Sentinels
 from fastersession.redis_tls import TlsConnection, TlsSentinelManagedConnection, Trust, trust_in
 from fastersession.redis_url import RedisUrl
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class RedisClient(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection. Raises nothing."""
         ...
 
 
@@ -63,11 +68,9 @@ class PoolClient:
 
     async def aclose(self) -> None:
         """See RedisClient."""
-        try:
-            await self._redis.aclose(close_connection_pool=True)
-        finally:
-            if self._sentinels is not None:
-                await self._sentinels.aclose()
+        await _closed(self._redis.aclose(close_connection_pool=True))
+        if self._sentinels is not None:
+            await _closed(self._sentinels.aclose())
 
 
 class ClusterClient:
@@ -87,10 +90,18 @@ class ClusterClient:
 
     async def aclose(self) -> None:
         """See RedisClient."""
-        await self._cluster.aclose()
+        await _closed(self._cluster.aclose())
         # After a failure the client believes that it is closed already.
-        await self._cluster.nodes_manager.aclose()
-        await self._cluster.nodes_manager.aclose("startup_nodes")
+        await _closed(self._cluster.nodes_manager.aclose())
+        await _closed(self._cluster.nodes_manager.aclose("startup_nodes"))
+
+
+async def _closed(closing: Awaitable[None]) -> None:
+    """Wait for the end of connections. Whoever is silent, and ends none in order, holds nobody up."""
+    try:
+        await closing
+    except REDIS_ERRORS as error:
+        logger.info("a connection to Redis was not closed in order: %s", error)
 
 
 def open_client(

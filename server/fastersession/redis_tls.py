@@ -70,6 +70,15 @@ class TlsConnection(SSLConnection):
         super().__init__(**kwargs)
         self._trust = trust
 
+    async def disconnect(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 (redis-py's own)
+        """See AbstractConnection. A server that does not answer TLS' goodbye keeps no socket open."""
+        writer = self._writer
+        try:
+            await super().disconnect(*args, **kwargs)
+        finally:
+            if writer is not None:
+                writer.transport.abort()
+
     def _connection_arguments(self) -> dict[str, Any]:
         return {"host": self.host, "port": self.port, "ssl": self._trust.context()}
 

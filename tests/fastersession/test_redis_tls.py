@@ -1,5 +1,6 @@
 """TLS to Redis: a certificate that is not good is named, and no data goes over such a connection."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from fastersession import StoreCertificateInvalid, StoreDenied, StoreTimeout, StoreUnreachable
 from tests.fastersession.certificates import Authority
-from tests.fastersession.faults import CALLS, fails, opened, read, write
+from tests.fastersession.faults import CALLS, IO_TIMEOUT, fails, opened, read, write
 from tests.fastersession.redis_server import RedisServer, TlsPaths
 
 Start = Callable[[TlsPaths], RedisServer]
@@ -118,3 +119,13 @@ async def test_28_67_a_redis_that_asks_for_our_certificate_gets_it(
     url = f"{server.url}?ssl_certfile={ours.certificate}&ssl_keyfile={ours.key}"
     async with opened(url, ca_file=authority.path) as store:
         assert await write(store, 7) == 1
+
+
+async def test_28_68_a_silent_redis_holds_up_no_end(start: Start, authority: Authority) -> None:
+    """It does not answer TLS' goodbye."""
+    server = start(authority.issue("127.0.0.1"))
+    async with opened(server.url, ca_file=authority.path) as store:
+        await asyncio.gather(*(write(store, n, id_=f"s{n}") for n in range(10)))
+        server.pause()
+        async with asyncio.timeout(2 * IO_TIMEOUT):
+            await store.aclose()
