@@ -313,6 +313,18 @@ async def test_a_secret_that_changed_before_the_write_is_read_again(bench: Bench
     assert len(ring(bench)) == 3
 
 
+async def test_labels_that_are_put_back_meanwhile_leave_the_rotation_as_it_is(bench: Bench) -> None:
+    await make_ready(bench)
+    await ask(bench)
+    before = state(bench)
+    secret = copy.deepcopy(bench.get(SECRET, "demo-keys"))
+    secret["metadata"]["labels"] = {}
+    bench.kube.put(secret)
+    await bench.settle()
+    assert bench.get(SECRET, "demo-keys")["metadata"]["labels"]
+    assert (state(bench), state(bench).phase) == (before, "adding")
+
+
 async def test_a_rotation_that_is_refused_is_told(bench: Bench) -> None:
     await make_ready(bench)
     bench.annotate(rotate_keys="a")

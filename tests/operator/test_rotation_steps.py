@@ -99,6 +99,7 @@ def test_idle_keys_go_when_nothing_that_they_signed_is_valid() -> None:
     assert step(before, now=end - timedelta(seconds=1)) is None
     found = taken(step(before, now=end))
     assert (found.reason, ring(found), found.keys.state.idle) == ("KeysRetired", (NEW, MINE), {})
+    assert found.note.startswith(f"session-keys {fingerprint(OLD)}: accepted no longer")
 
 
 def test_both_rings_move_together() -> None:

@@ -144,7 +144,8 @@ def _retire(keys: Keys, now: datetime) -> Step | None:
         for name, ring in keys.rings.items()
     }
     after = Keys(rings, keys.state)
-    note = f"{sum(map(len, gone.values()))} idle keys are accepted no longer: what they signed has ended"
+    what = ", ".join(f"{name} {key}" for name in sorted(gone) for key in sorted(gone[name]))
+    note = f"{what}: accepted no longer, as nothing that they signed can still be valid"
     return Step(Keys(rings, _without_what_a_hand_changed(after)), "KeysRetired", note)
 
 
