@@ -1,6 +1,7 @@
 """A Redis cluster: sessions lie on all nodes; one that fails takes only its own with it, and comes back."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,6 +171,21 @@ async def test_28_88_many_callers_share_its_connections(cluster: Cluster) -> Non
         for node in cluster.masters:
             clients = (await node.ask("CLIENT", "LIST", "TYPE", "NORMAL")).splitlines()
             assert len(clients) <= 5 + 1  # and the one that asks
+
+
+async def test_28_79_calls_that_are_cancelled_give_nobody_anothers_answer(cluster: Cluster) -> None:
+    chance = random.Random(7)
+    async with opened(cluster.url, max_connections=4) as store:
+        ids = [f"user-{n}" for n in range(30)]
+        await asyncio.gather(*(write(store, n, id_=id_) for n, id_ in enumerate(ids)))
+        for _ in range(10):
+            loads = [asyncio.create_task(read(store, id_)) for id_ in ids]
+            for load in chance.sample(loads, 10):
+                await asyncio.sleep(chance.choice([0, 0, 0.001]))
+                load.cancel()
+            found = await asyncio.gather(*loads, return_exceptions=True)
+            for n, value in enumerate(found):
+                assert value == n or isinstance(value, asyncio.CancelledError)
 
 
 async def test_28_89_a_cluster_speaks_tls_too(encrypted: Cluster, tmp_path: Path) -> None:
