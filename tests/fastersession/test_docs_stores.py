@@ -51,10 +51,11 @@ def test_the_suite_runs_as_the_documents_say(tmp_path: Path, options: list[str],
     backend = "import pytest\n\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
     tmp_path.joinpath("conftest.py").write_text(backend)
     tmp_path.joinpath("pytest.ini").write_text("[pytest]\n")
+    path = [str(ROOT / "examples"), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-W", "error", *options],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "examples")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         capture_output=True,
         text=True,
         timeout=50,
