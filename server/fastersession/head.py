@@ -26,10 +26,12 @@ class Head:
     """The id that is stored, and its version, while a rotation waits for the next save."""
 
     @classmethod
-    def begin(cls, context: SessionContext) -> "Head":
-        """A new session's."""
-        now = context.clock()
-        return cls(new_id(), now, now, context.idle_timeout, context.idle_timeout)
+    def begin(cls, context: SessionContext, presented_id: str | None = None) -> "Head":
+        """A new session's, or of one that the client brought and that is not read yet."""
+        now, idle = context.clock(), context.idle_timeout
+        if presented_id is None:
+            return cls(new_id(), now, now, idle, idle)
+        return cls(presented_id, now, now, idle, idle, is_new=False)
 
     @property
     def stored_id(self) -> str:

@@ -96,9 +96,7 @@ class Writer:
             try:
                 return write, await self._send(write)
             except VersionConflict:
-                # Entries alone conflict only with the session's end, or with a lease's that was lost.
-                can_merge = head.version and with_record and attempts_left
-                if not can_merge or not await self._take_over(head, alone=alone):
+                if not (head.version and attempts_left and await self._take_over(head, alone=alone)):
                     raise
         raise AssertionError("the last attempt returned or raised")
 

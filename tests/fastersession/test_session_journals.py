@@ -34,6 +34,16 @@ register_type(
 )
 
 
+@dataclass
+class Tags:
+    """Written in another spelling than one in which it may be stored."""
+
+    names: list[str]
+
+
+register_type(Tags, "tests.Tags", lambda tags: sorted(tags.names), Tags)
+
+
 def journal_of(of: Session, name: str = "j") -> Journal:
     found = of.get_session()[name]
     assert isinstance(found, Journal)
@@ -489,6 +499,36 @@ async def test_17_21_whose_lease_ran_out_appends_while_nobody_wrote() -> None:
     assert await entries_of(store, id_) == ["a", "slow"]
 
 
+async def test_17_23_whose_lease_ran_out_merges_what_others_wrote_elsewhere() -> None:
+    store = SpyStore()
+    id_ = await with_entries(store, "a", n=1)
+    slow, other = session(store, id_), await reloaded(store, id_)
+    await slow.load(lease_seconds=10)
+    journal_of(slow).append("slow")
+    store.clock.now += 11
+    other.get_session()["n"] = 2
+    await other.save()
+    await slow.save()
+    again = await reloaded(store, id_)
+    assert (again.get_session()["n"], list(journal_of(again))) == (2, ["a", "slow"])
+
+
+async def test_17_24_after_the_save_nobody_is_alone_any_more() -> None:
+    store = SpyStore()
+    id_ = await with_entries(store, "a", n=1)
+    turn, other = session(store, id_), session(store, id_)
+    await turn.load(lease_seconds=10)
+    journal_of(turn).append("turn")
+    await turn.save()
+    await other.load(lease_seconds=10)
+    journal_of(other).append("other")
+    await other.save()
+    turn.get_session()["n"] = 2
+    journal_of(turn).append("after")
+    await turn.save()
+    assert await entries_of(store, id_) == ["a", "turn", "other", "after"]
+
+
 async def test_17_22_others_may_append_beside_the_lease() -> None:
     store = SpyStore()
     id_ = await with_entries(store, "a")
@@ -522,3 +562,20 @@ async def test_25_45_a_lease_taken_later_shows_what_others_appended() -> None:
     assert list(journal_of(turn)) == ["a", "b", "c"]
     await turn.save()
     assert await entries_of(store, id_) == ["a", "b", "c"]
+
+
+async def test_27_22_another_spelling_of_the_same_is_no_change() -> None:
+    store = SpyStore()
+    as_stored = '{"tags":{"$type":"tests.Tags","$data":["b","a"]},"n":1}'
+    await store.save("s", written(0, as_stored), ttl=60)
+    turn = await reloaded(store, "s")
+    assert turn.get_session()["tags"].names == ["b", "a"]
+    await turn.save()
+    turn.get_session()["n"] = 2
+    await turn.save()
+    record = await store.load("s")
+    assert record is not None
+    assert (record.version, record.attributes) == (2, as_stored.replace("1}", "2}"))
+    turn.get_session()["tags"].names.append("c")
+    await turn.save()
+    assert (await reloaded(store, "s")).get_session()["tags"].names == ["a", "b", "c"]
