@@ -1,4 +1,4 @@
-"""How Redis keeps a session: one key, and a cost that the length of its journals does not change."""
+"""How Redis keeps a session: one key, in which journals grow, are cut and go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,6 @@ import pytest
 from redis.asyncio import Redis
 
 from fastersession import Append, Change, Lease, RedisStore, Tail, VersionConflict, Window
-from tests.fastersession.redis_proxy import proxy_before
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.stores import START, record
 
@@ -207,39 +206,3 @@ async def test_17_50_entries_of_a_lease_that_was_lost_are_not_appended(
     with pytest.raises(VersionConflict, match="lease"):
         await store.save("s", change, ttl=60, release="a")
     assert await window(store, 10) == (0, 2)
-
-
-async def test_28_40_a_turn_is_two_scripts_and_nothing_else(redis_server: RedisServer, client: Redis) -> None:
-    async with proxy_before(redis_server) as proxy:
-        store = RedisStore.from_url(proxy.url, password=proxy.password)
-        await begin(store, 100)
-        await store.load("s")
-        proxy.commands.clear()
-        await store.load("s", lease=Lease("a", 30), window=Window(40))
-        change = Change(1, START, None, (), {"j": Append(100, texts(100, 101), MANY)})
-        await store.save("s", change, ttl=60, release="a")
-        assert proxy.commands == ["EVALSHA", "EVAL"] or proxy.commands == ["EVALSHA", "EVALSHA"]
-        await store.aclose()
-
-
-async def work_of_a_turn(store: RedisStore, client: Redis, count: int) -> list[int]:
-    """How many words each command has that Redis itself runs for a turn upon so many entries."""
-    id_ = f"of {count}"
-    await begin(store, count, limit=count, id_=id_)
-    await store.load(id_)
-    async with client.monitor() as monitor:
-        await store.load(id_, lease=Lease("a", 30), window=Window(2))
-        change = Change(1, START, None, (), {"j": Append(count, texts(0, 0), count)})
-        await store.save(id_, change, ttl=60, release="a")
-        await client.echo("over")
-        words: list[int] = []
-        while (command := await monitor.next_command())["command"] != "ECHO over":
-            if command["client_type"] == "lua":
-                words.append(len(command["command"].split()))
-    return words
-
-
-async def test_28_41_a_turn_costs_the_same_upon_two_thousand(store: RedisStore, client: Redis) -> None:
-    """The same commands of the same length, trimming included."""
-    few, many = [await work_of_a_turn(store, client, count) for count in (2, 2_000)]
-    assert few == many
