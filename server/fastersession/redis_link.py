@@ -124,7 +124,11 @@ class RedisLink:
     async def _in_a_place(self, attempt: Attempt[T], progress: _Progress) -> T:
         async with self._places:
             progress.waits_for_place = False
-            return await self._with_retries(attempt, progress)
+            try:
+                return await self._with_retries(attempt, progress)
+            finally:
+                if self._closed:
+                    await self._client.aclose()  # it may have connected since
 
     async def _with_retries(self, attempt: Attempt[T], progress: _Progress) -> T:
         failures = 0

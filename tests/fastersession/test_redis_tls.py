@@ -11,6 +11,8 @@ from fastersession import StoreCertificateInvalid, StoreDenied, StoreTimeout, St
 from tests.fastersession.certificates import Authority
 from tests.fastersession.faults import CALLS, IO_TIMEOUT, fails, opened, read, write
 from tests.fastersession.redis_server import RedisServer, TlsPaths
+from tests.fastersession.spy import eventually
+from tests.fastersession.tcp_proxy import TcpProxy
 
 Start = Callable[[TlsPaths], RedisServer]
 
@@ -129,3 +131,21 @@ async def test_28_68_a_silent_redis_holds_up_no_end(start: Start, authority: Aut
         server.pause()
         async with asyncio.timeout(2 * IO_TIMEOUT):
             await store.aclose()
+
+
+async def test_28_69_a_store_that_is_closed_while_calls_connect_leaves_nothing_open(
+    start: Start, authority: Authority
+) -> None:
+    server = start(authority.issue("127.0.0.1"))
+    async with TcpProxy(server.port).running() as proxy:
+        proxy.delay = 0.1
+        url = proxy.url.replace("redis:", "rediss:")
+        async with opened(url, ca_file=authority.path) as store:
+            loads = [asyncio.create_task(store.load(f"s{n}")) for n in range(10)]
+            await asyncio.sleep(0.05)  # they shake hands
+        await asyncio.gather(*loads, return_exceptions=True)
+
+        async def is_alone() -> bool:
+            return len(await server.ask("CLIENT LIST")) == 1
+
+        await eventually(is_alone)
