@@ -15,6 +15,8 @@ from fastersession.records import DEFAULT_WINDOW, Window
 from fastersession.session import Session
 from fastersession.store import SessionStore
 
+Headers = list[tuple[bytes, bytes]]
+
 logger = logging.getLogger(__name__)
 
 # Without more_body each of them is the last one of a body; whatever else a server knows passes as it comes.
@@ -141,8 +143,9 @@ class _Responder:
             await self._replace(error)
             return
         cookie = self._set_cookie()
-        if cookie is not None:
-            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie)]}
+        if cookie is not None or self._session.was_read:
+            headers = list(message.get("headers", ()))
+            message = {**message, "headers": headers + _added(headers, cookie)}
         self._begin(cookie_sent=self._session.is_kept())
         await self._send(message)
 
@@ -190,3 +193,13 @@ class _Responder:
             await self._session.touch()
         except SessionError as error:
             logger.warning("the idle time of a session was not renewed: %s", error)
+
+
+def _added(headers: Headers, cookie: bytes | None) -> Headers:
+    """What a response that depends on the session needs besides its own headers, for shared caches too."""
+    added = [(b"vary", b"Cookie")]
+    if cookie is not None:
+        added.append((b"set-cookie", cookie))
+        if all(name.lower() != b"cache-control" for name, _ in headers):
+            added.append((b"cache-control", b"no-store"))
+    return added

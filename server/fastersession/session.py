@@ -193,6 +193,11 @@ class Session:
         """Whether this request holds the session's lease."""
         return self._lease is not None
 
+    @property
+    def was_read(self) -> bool:
+        """Whether anybody asked for the attributes: the response may show them."""
+        return self._was_seen
+
     def is_kept(self) -> bool:
         """Whether this id is stored or is about to be: then the client must know it."""
         leased = self._lease is not None and self._lease.id == self._head.id

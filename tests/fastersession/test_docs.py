@@ -15,7 +15,16 @@ from tests.fastersession.browser import Browser
 PAGE = Path(__file__).parents[2].joinpath("docs", "sessions.md").read_text()
 MIDDLEWARE, STORES = PAGE.split("## The session")[0], PAGE.split("## Stores")[1]
 INNER = {
-    *["loaded", "ended", "has_lease", "is_kept", "has_changes", "before_response", "response_started"],
+    *[
+        "loaded",
+        "ended",
+        "has_lease",
+        "was_read",
+        "is_kept",
+        "has_changes",
+        "before_response",
+        "response_started",
+    ],
     *["autoload", "touch"],
 }
 

@@ -256,3 +256,36 @@ async def test_27_68_what_is_known_is_written_to_however_late(leased: bool) -> N
     browser.app = middleware(store, app, autoload=False)
     await browser.ask("/late")
     assert (await browser.ask("/peek")).body == b'{"n": 1, "late": 1}'
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ([], {"vary": ["Cookie"], "cache-control": ["no-store"]}),
+        ([(b"vary", b"Accept")], {"vary": ["Accept", "Cookie"], "cache-control": ["no-store"]}),
+        ([(b"Cache-Control", b"private")], {"vary": ["Cookie"], "cache-control": []}),
+        ([(b"cache-control", b"no-cache")], {"vary": ["Cookie"], "cache-control": ["no-cache"]}),
+    ],
+)
+async def test_26_61_no_shared_cache_gives_one_browsers_cookie_to_another(
+    own: list[tuple[bytes, bytes]], expected: dict[str, list[str]]
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        the_session(scope).get_session()["n"] = 1
+        await send({**START, "headers": own})
+        await send({"type": "http.response.body"})
+
+    reply = await Browser(middleware(SpyStore(), app)).ask()
+    assert {name: reply.headers(name) for name in expected} == expected
+
+
+async def test_26_62_what_shows_a_session_varies_with_its_cookie_and_nothing_else_does() -> None:
+    async def public(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply_with(send)
+
+    browser = Browser(middleware(SpyStore(), by_path(count=count, peek=peek, public=public)))
+    assert (await browser.ask("/peek")).headers("vary") == ["Cookie"]
+    await browser.ask("/count")
+    seen, unseen = await browser.ask("/peek"), await browser.ask("/public")
+    assert (seen.headers("vary"), seen.headers("cache-control")) == (["Cookie"], [])
+    assert unseen.messages[0]["headers"] == []
