@@ -3,6 +3,7 @@
 import json
 
 from fastersession.errors import VersionConflict
+from fastersession.records import Append
 from fastersession.testing.base import (
     LONG,
     Hooks,
@@ -63,6 +64,15 @@ class Journals(Hooks):
             assert entries(await found(store, id_), journal) == (0, ODD_ENTRIES), "entries came back changed"
             tail = await store.read(id_, journal, start=0, limit=100)
             assert [json.loads(text) for text in tail.entries] == ODD_ENTRIES, "read() changed entries"
+
+    async def test_texts_need_no_escapes(self) -> None:
+        texts = ('"grüße 👋 \u2028 \x7f"', '{"é":["\U0010ffff"]}', " [1,\n2] ", '"\\ud800"')
+        async with self.stores() as (store, twin):
+            id_, journal = fresh(), key()
+            await store.save(id_, written(0, None, {journal: Append(0, texts, 10)}), ttl=LONG)
+            expected = [json.loads(text) for text in texts]
+            kept = entries(await found(twin, id_), journal)
+            assert kept == (0, expected), f"entries are JSON in UTF-8, escaped or not: {kept}"
 
     async def test_equal_entries_are_all_kept(self) -> None:
         async with self.opened() as store:

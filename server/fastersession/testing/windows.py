@@ -2,7 +2,7 @@
 
 import json
 
-from fastersession.records import Window
+from fastersession.records import Append, Window
 from fastersession.store import SessionStore
 from fastersession.testing.base import LONG, Hooks, adding, appended, entries, found, fresh, key, written
 
@@ -46,9 +46,7 @@ class Windows(Hooks):
         async with self.opened() as store:
             id_, journal = fresh(), key()
             texts = tuple(f'"{"é" * 49}"' for _ in range(4))  # 51 characters, 100 bytes
-            append = adding()
-            append = type(append)(0, texts, append.limit)
-            await store.save(id_, written(0, None, {journal: append}), ttl=LONG)
+            await store.save(id_, written(0, None, {journal: Append(0, texts, 10)}), ttl=LONG)
             _, kept = entries(await found(store, id_, Window(bytes=299)), journal)
             assert len(kept) == 2, f"299 bytes hold 2 entries of 100 bytes in UTF-8, not {len(kept)}"
 
