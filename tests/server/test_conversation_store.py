@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatstream import ChatPrompt
@@ -86,7 +86,6 @@ WINDOWS = st.builds(Window, st.integers(1, 12), st.integers(1, 800))
 
 
 @given(st.lists(st.tuples(OPERATIONS, WINDOWS), min_size=1, max_size=5))
-@settings(deadline=None)
 def test_23u_through_a_store_and_any_window_it_is_the_plain_list(
     turns: list[tuple[list[Operation], Window]],
 ) -> None:

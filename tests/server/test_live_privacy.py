@@ -1,12 +1,11 @@
 """What people write is for the engine, the store and themselves: for no log, no metric and no status."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.fastersession.redis_server import RedisServer
@@ -16,16 +15,6 @@ from tests.server.support.redis_pods import contents, inside, redis_sessions, se
 
 MARKER = "heron-4711"
 KEY, SEALING, NEW_SEALING = "a-key-of-16-bytes-or-so", "a-sealing-key-of-16-bytes", "a-new-sealing-key-of-16"
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 class Server:

@@ -2,12 +2,11 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from chatstream.app.keys import POLL
 from tests.fastersession.redis_server import RedisServer
@@ -26,16 +25,6 @@ from tests.server.support.redis_pods import (
 from tests.server.support.seeding import seed
 
 NEW_KEY = "another key of thirty-two bytes.."
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 @asynccontextmanager

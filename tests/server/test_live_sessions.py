@@ -11,9 +11,11 @@ from starlette.types import Message
 
 from chatstream.api.sessions import MOST_EXPORTS, STALL_SECONDS, Export
 from chatstream.app import Service, build_service
+from chatstream.errors import EngineFailed
 from chatstream.turns.reply import ABORT_EXTENSION
 from fastersession import Lease, MemoryStore, StoredSession, StoreUnreachable, Tail, Window
 from tests.server.support.apps import demo_settings
+from tests.server.support.engine import End, Fail, FakeEngine, Step, say
 from tests.server.support.live import Browser, serving, until
 from tests.server.support.seeding import add_seeding, seed
 from tests.server.support.virtual import now, run_virtual
@@ -324,3 +326,28 @@ def test_a_reader_that_takes_nothing_is_cut_off() -> None:
         assert now() == pytest.approx(STALL_SECONDS)
 
     run_virtual(main())
+
+
+async def test_a_first_turn_that_failed_is_no_lost_conversation() -> None:
+    async with chatting() as (_, browser):
+        assert (await browser.turn("[[fail=0]]")).status == 502
+        after = await browser.turn("[[tokens=1]]")
+        assert after.names == ["done"]
+        assert "x-chatstream-warning" not in after.headers
+        assert len((await browser.fetch("GET", "/session")).json["messages"]) == 2
+
+
+async def test_a_reply_that_could_not_be_made_again_is_still_there() -> None:
+    steps: list[Step] = [say("first"), End()]
+    service = build_service(demo_settings(), engine=FakeEngine(script=lambda request: steps))
+    async with serving(service.public) as base, Browser(base) as browser:
+        await browser.turn("hi")
+        steps[:] = [say("half"), Fail(EngineFailed("broke"))]
+        assert (await browser.turn(None, regenerate=True)).names == ["error"]
+        assert said((await browser.fetch("GET", "/session")).json)[1:] == [("assistant", "first", False)]
+        steps[:] = [say("second"), End()]
+        assert (await browser.turn(None, regenerate=True)).names == ["done"]
+        assert said((await browser.fetch("GET", "/session")).json) == [
+            ("user", "hi", False),
+            ("assistant", "second", False),
+        ]

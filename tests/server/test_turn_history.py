@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from chatstream.errors import EngineFailed
+from chatstream.turns import ChatOptions
+from fastersession import Window
 from tests.server.support.client import ScriptedClient
 from tests.server.support.engine import End, Fail, FakeEngine, Hang, Step, say
 from tests.server.support.virtual import run_virtual
@@ -244,3 +246,12 @@ def test_13f_a_wait_beyond_the_limit_ends() -> None:
         world.assert_at_rest()
 
     run_virtual(main())
+
+
+def test_23w_what_is_read_of_a_conversation_follows_from_what_a_prompt_can_hold() -> None:
+    assert ChatOptions().window == Window(200, 8 * (4096 + 1024))
+    assert ChatOptions(max_turns=1).window.entries == 16
+    assert ChatOptions(max_turns=None).window.entries == 2048
+    assert ChatOptions(max_turns=1_000_000).window.entries == 2048
+    tight = ChatOptions(max_input_tokens=100, max_total_tokens=40, max_new_tokens=30)
+    assert tight.window == Window(16, 8 * 40)
