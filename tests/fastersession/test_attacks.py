@@ -267,3 +267,20 @@ async def test_24_11_a_thousand_forged_cookies_at_once_reach_no_store() -> None:
     assert {reply.body for reply in replies} == {b"{}"}
     assert store.calls == []
     assert (await ada.ask("/count")).body == b"2"
+
+
+async def test_26_43_a_foreign_page_is_refused_over_real_http() -> None:
+    async with serving(FasterSessionMiddleware(APP, secret_key=KEY, store=MemoryStore())) as url:
+        first = await ask_raw(url, method="POST", path="/count")
+        mine = b"Cookie: " + first.all("set-cookie")[0].split(";")[0].encode()
+        for lines in (
+            (b"Origin: https://evil.example",),
+            (b"Origin: null",),
+            (b"Origin: http://testserver", b"Sec-Fetch-Site: cross-site"),
+            (b"Origin: http://testserver", b"Origin: https://evil.example"),
+            (b"ORIGIN: https://evil.example", b"X-Forwarded-Host: evil.example"),
+        ):
+            refused = await ask_raw(url, mine, *lines, method="POST", path="/count")
+            assert (refused.status, refused.all("set-cookie")) == (403, [])
+        own = await ask_raw(url, mine, b"Origin: http://testserver", method="POST", path="/count")
+        assert (own.status, own.body) == (200, b"2")
