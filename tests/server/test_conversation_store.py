@@ -8,19 +8,30 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatstream import ChatPrompt
 from chatstream.errors import NothingToRegenerate
 from chatstream.prompts.fold import folded
 from chatstream.turns.session_access import SESSION_KEY, conversation_in
-from fastersession import Change, MemoryStore, Session, SessionStore, StoredSession, Window
+from fastersession import (
+    Change,
+    EncryptedStore,
+    MemoryStore,
+    RedisStore,
+    Session,
+    SessionStore,
+    StoredSession,
+    Window,
+)
 from fastersession.context import SessionContext
 from fastersession.leases import LeaseReturner
+from tests.fastersession.redis_server import RedisServer
 from tests.server.support.conversations import OPERATIONS, Model, Operation, apply, lines
 from tests.server.test_conversation_fold import VERSION_1
 
+Turns = list[tuple[list[Operation], Window]]
 WHOLE = Window(100_000, 100_000_000)
 
 
@@ -56,8 +67,8 @@ def both(prompt: ChatPrompt, model: Model, operation: Operation) -> None:
     model.apply(operation)
 
 
-async def play(turns: list[tuple[list[Operation], Window]]) -> None:
-    store, model, id_ = MemoryStore(), Model(), None
+async def play(store: SessionStore, turns: Turns) -> None:
+    model, id_ = Model(), None
     for operations, window in turns:
         async with turn(store, id_, window) as (session, prompt):
             id_ = session.id
@@ -85,11 +96,24 @@ async def play(turns: list[tuple[list[Operation], Window]]) -> None:
 WINDOWS = st.builds(Window, st.integers(1, 12), st.integers(1, 800))
 
 
-@given(st.lists(st.tuples(OPERATIONS, WINDOWS), min_size=1, max_size=5))
-def test_23u_through_a_store_and_any_window_it_is_the_plain_list(
-    turns: list[tuple[list[Operation], Window]],
-) -> None:
-    asyncio.run(play(turns))
+TURNS = st.lists(st.tuples(OPERATIONS, WINDOWS), min_size=1, max_size=5)
+
+
+@given(TURNS)
+def test_23u_through_a_store_and_any_window_it_is_the_plain_list(turns: Turns) -> None:
+    asyncio.run(play(MemoryStore(), turns))
+
+
+@given(TURNS)
+@settings(max_examples=30)
+def test_23x_through_an_encrypted_one_too(turns: Turns) -> None:
+    asyncio.run(play(EncryptedStore(MemoryStore(), "an encryption key for tests"), turns))
+
+
+@given(TURNS)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_23y_through_a_real_redis_too(redis: RedisServer, turns: Turns) -> None:
+    asyncio.run(play(RedisStore.from_url(redis.url, password=redis.password), turns))
 
 
 @contextmanager
