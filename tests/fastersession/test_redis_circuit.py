@@ -12,7 +12,7 @@ from tests.fastersession.faults import CALLS, IO_TIMEOUT, fails, opened, read, r
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.tcp_proxy import TcpProxy
 
-AT_ONCE = 0.05
+AT_ONCE = 0.2  # on a busy machine
 
 
 @pytest.fixture
