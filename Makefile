@@ -67,7 +67,7 @@ check: $(STAMP) ## Lint, format, types, layers, clauses, generated files: exactl
 .PHONY: unit
 unit: $(STAMP) ## Unit tests (minutes at most; a real Redis, a real API server, no cluster)
 	@python3 -m tools.prerequisites unit
-	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo tests/benchmarks
+	@$(BIN)/pytest -n 2 tests/server tests/fastersession tests/operator tests/chart tests/repo tests/examples tests/benchmarks
 
 .PHONY: unit-image
 unit-image: ## Unit tests again, on the images' Python, inside the image

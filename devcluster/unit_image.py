@@ -29,7 +29,7 @@ RECIPE = Recipe(
     ("requirements/build.txt", "requirements/dev.txt", ".dockerignore"),
 )
 SCRIPT = "/repository/devcluster/images/unit/run.sh"
-FOLDERS = ("tests/server", "tests/fastersession", "tests/operator")
+FOLDERS = ("tests/server", "tests/fastersession", "tests/operator", "tests/examples")
 DEFAULTS = ("-n", "2", *FOLDERS)
 PREFIX = "chatstream-unit-"
 # Tests behave otherwise in CI (a skipped one fails, hypothesis takes the same examples each time): here too.
@@ -38,7 +38,7 @@ LIMIT_SECONDS = 1800.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """pytest's exit status. The arguments replace ours: -n 2 and the three folders."""
+    """pytest's exit status. The arguments replace ours: -n 2 and the folders."""
     if os.geteuid() != 0:
         raise CannotContinue("Containers are made as root here: run this as root.")
     packages.ensure(NEEDED)
