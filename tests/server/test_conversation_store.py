@@ -181,3 +181,35 @@ async def test_23v_version_1_is_rewritten_once_and_then_added_to() -> None:
     assert heads[0]["version"] == 2
     assert heads[0] == heads[1] == heads[2]
     await store.aclose()
+
+
+async def test_23z_what_another_request_added_is_there_when_it_is_loaded_again() -> None:
+    """An application may load and look before the turn takes the lease."""
+    store = MemoryStore()
+    async with turn(store, None, WHOLE) as (session, prompt):
+        id_ = session.id
+        prompt.add_requester_msg("one")
+        prompt.add_responder_msg("first")
+    early = session_in(store, id_)
+    await early.load()
+    seen = conversation_in(early)
+    assert seen is not None
+    assert seen.turns == 1
+    async with turn(store, id_, WHOLE) as (_, prompt):
+        prompt.add_requester_msg("two")
+        prompt.add_responder_msg("second")
+    await early.load(lease_seconds=60, window=Window(2, 1_000))
+    now = conversation_in(early)
+    assert now is not None
+    assert [message.text for message in now.get_contents()] == ["two", "second"]
+    again = now.copy()
+    again.regenerate()
+    again.add_responder_msg("third")
+    early.get_session()[SESSION_KEY] = again
+    await early.save()
+    await early.load(lease_seconds=60, window=WHOLE)
+    whole = conversation_in(early)
+    assert whole is not None
+    assert [message.text for message in whole.get_contents()] == ["one", "first", "two", "third"]
+    await early.release()
+    await store.aclose()

@@ -35,7 +35,8 @@ class ChatPrompt:
         """Whether `set_system` was called: then no configuration overrides it."""
         self._examples: list[Message] = []
         self._journal = Journal()
-        self._folded: list[Message] | None = []  # what the journal comes to; None before anybody asked
+        self._folded: list[Message] = []  # what the journal comes to
+        self._seen: tuple[int, object] = (0, None)  # of the journal, when it was folded
         self._first = 0  # of the messages, those before it are left out
 
     # --- writing ---
@@ -76,11 +77,13 @@ class ChatPrompt:
         # With its input, so that however often it is answered, who reads the newest entries finds both.
         self._journal.append(taking_back(turn))
         self._journal.extend(message.to_json() for message in turn[:-1])
+        self._seen = self._end()
         return messages.pop()
 
     def clear_context(self) -> None:
         """Forget every turn, in the session too. The system message and the examples stay."""
         self._journal, self._folded, self._first = Journal(), [], 0
+        self._seen = self._end()
 
     def drop_oldest_turn(self) -> None:
         """Leave the first turn with all that answers it out, unless it is the last one.
@@ -133,7 +136,7 @@ class ChatPrompt:
         twin.own_system = self.own_system
         twin._examples = list(self._examples)
         twin._journal = self._journal.copy()
-        twin._folded, twin._first = None if self._folded is None else list(self._folded), self._first
+        twin._folded, twin._first, twin._seen = list(self._folded), self._first, self._seen
         return twin
 
     def configured(self, template: TemplateName, system: str | None, max_turns: int | None) -> "ChatPrompt":
@@ -169,7 +172,7 @@ class ChatPrompt:
         messages = data.get("messages", [])
         if isinstance(messages, Journal):
             prompt._examples = [Message.from_json(message) for message in data.get("examples", [])]
-            prompt._journal, prompt._folded = messages, None
+            prompt._journal = messages
         else:
             prompt._take(Message.from_json(message) for message in (*data.get("examples", []), *messages))
         return prompt
@@ -197,18 +200,25 @@ class ChatPrompt:
         messages = self._messages()
         messages.append(message)
         self._journal.append(message.to_json())
+        self._seen = self._end()
         self._leave_out(messages)
         return message
 
     def _messages(self) -> list[Message]:
-        """The live list. The journal is read at the first use, when it is known whose it is."""
-        if self._folded is None:
+        """The live list. Read again where the session was: others may have added to the journal."""
+        seen, end = self._seen, self._end()
+        if end[0] != seen[0] or end[1] is not seen[1]:
             try:
                 self._folded = folded(self._journal, begins_anywhere=self._journal.skipped > 0)
             except ValueError as error:
                 raise InvalidSessionData(f"a stored conversation cannot be read: {error}") from error
+            self._first, self._seen = 0, end
             self._leave_out(self._folded)
         return self._folded
+
+    def _end(self) -> tuple[int, object]:
+        """Other than before once the journal was read anew: how many entries there are, and the last one."""
+        return self._journal.total, self._journal[-1] if self._journal else None
 
     def _shown(self) -> list[Message]:
         return self._messages()[self._first :]
