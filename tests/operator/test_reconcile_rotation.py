@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import copy
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
 from chatstream_operator.errors import Refused, Unavailable
 from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, EVENT, POD, SECRET
-from chatstream_operator.reconcile.rotator import AT_ONCE, build_operations, read_keys
-from chatstream_operator.rotation import ABSOLUTE_TIMEOUT, State, advance, fingerprint
+from chatstream_operator.reconcile.rotator import build_operations, read_keys
+from chatstream_operator.rotation import ABSOLUTE_TIMEOUT, advance, fingerprint
 from tests.operator.bench import Bench
-from tests.operator.pods import pending_pod, raw_pod, running, waiting
+from tests.operator.rotating import ask, read_by_pods, ring, rotate, state, write_ring
 from tests.operator.samples import DEMO, KEY, chatstream
 from tests.operator.test_reconcile_status import make_ready
 
@@ -29,53 +27,9 @@ def bench() -> Bench:
     return Bench()
 
 
-def ring(bench: Bench, name: str = "session-keys") -> list[str]:
-    found: list[str] = json.loads(base64.b64decode(bench.get(SECRET, "demo-keys")["data"][name]))
-    return found
-
-
-def write_ring(bench: Bench, *keys: str, name: str = "session-keys") -> None:
-    """As a hand does."""
-    secret = copy.deepcopy(bench.get(SECRET, "demo-keys"))
-    secret["data"][name] = base64.b64encode(json.dumps(keys).encode()).decode()
-    bench.kube.put(secret)
-
-
-def state(bench: Bench) -> State:
-    annotations = bench.get(SECRET, "demo-keys")["metadata"].get("annotations", {})
-    return State.read(annotations.get("chatstream.dev/key-rotation"))
-
-
-def read_by_pods(bench: Bench, *names: str) -> None:
-    """All pods have read these rings as they are now."""
-    bench.prober.keys = {
-        name: tuple(map(fingerprint, ring(bench, name))) for name in names or ("session-keys",)
-    }
-
-
 def notes(bench: Bench) -> dict[str, str]:
     events = [obj for place, obj in bench.kube.objects.items() if place[0] == EVENT]
     return {one["reason"]: one["note"] for one in events}
-
-
-async def ask(bench: Bench, value: str = "2026-01-01") -> str:
-    """Asks for a rotation; gives the key that signs until then. The first phase has begun, and has dwelt."""
-    (old,) = ring(bench)
-    bench.annotate(rotate_keys=value)
-    await bench.settle()
-    bench.seconds += 10
-    return old
-
-
-async def rotate(bench: Bench, *rings: str) -> None:
-    """From a request to its end, with pods that read what there is."""
-    await ask(bench)
-    for _ in range(2):
-        read_by_pods(bench, *rings)
-        await bench.settle()
-        bench.seconds += 10
-    read_by_pods(bench, *rings)
-    await bench.settle()
 
 
 async def test_26_a_rotation_hands_a_key_out_then_uses_it_and_retires_the_old_one(bench: Bench) -> None:
@@ -188,116 +142,6 @@ async def test_a_long_request_is_kept_by_its_hash(bench: Bench) -> None:
     bench.annotate(rotate_keys="x" * 10_000)
     await bench.settle()
     assert (len(ring(bench)), len(state(bench).handled)) == (2, 64)
-
-
-async def test_every_pod_is_asked_however_many_there_are(bench: Bench) -> None:
-    await make_ready(bench)
-    names = [f"demo-{number}" for number in range(1, 3 * AT_ONCE)]
-    for name in names:
-        bench.kube.put(raw_pod(running("engine"), running("server"), name=name))
-    await ask(bench)
-    read_by_pods(bench)
-    bench.prober.silent = set(names)
-    bench.prober.asked.clear()
-    await bench.reconcile()
-    assert set(bench.prober.asked) == set(names)
-    message = bench.condition("SessionsReady")["message"]
-    assert "waits for pod demo-1 (does not answer), demo-10 (does not answer)" in message
-    assert message.endswith(f"and {len(names) - 5} more")
-    bench.prober.silent = {names[-1]}
-    await bench.settle()
-    assert state(bench).phase == "adding"
-    bench.prober.silent = set()
-    await bench.settle()
-    assert state(bench).phase == "switching"
-
-
-def gone_at(bench: Bench, seconds: float) -> str:
-    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=bench.seconds + seconds)
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-PODS: Mapping[str, tuple[dict[str, Any], bool]] = {
-    "one whose server does not run yet": (raw_pod(waiting("engine", "x"), name="demo-2"), True),
-    "one whose engine loads": (raw_pod(running("engine"), name="demo-2"), True),
-    "one that no node takes": (pending_pod(name="demo-2"), False),
-    "one that has ended": (raw_pod(running("engine"), name="demo-2", phase="Failed"), False),
-    "one of Redis": (raw_pod(running("redis"), name="demo-redis-0", component="redis"), False),
-}
-
-
-@pytest.mark.parametrize("name", PODS)
-async def test_pods_that_may_serve_with_old_keys_are_waited_for(bench: Bench, name: str) -> None:
-    pod, waits = PODS[name]
-    await make_ready(bench)
-    bench.kube.put(pod)
-    await ask(bench)
-    read_by_pods(bench)
-    await bench.settle()
-    assert state(bench).phase == ("adding" if waits else "switching")
-    said = "demo-2 (its server does not run yet)" in bench.condition("SessionsReady")["message"]
-    assert said == waits
-
-
-@pytest.mark.parametrize(("seconds", "phase"), [(60, "adding"), (0, "switching"), (-60, "switching")])
-async def test_a_pod_that_goes_is_waited_for_until_its_time_is_over(
-    bench: Bench, seconds: float, phase: str
-) -> None:
-    await make_ready(bench)
-    await ask(bench)
-    going = raw_pod(running("engine"), running("server"), name="demo-2")
-    going["metadata"]["deletionTimestamp"] = gone_at(bench, seconds)
-    bench.kube.put(going)
-    read_by_pods(bench)
-    bench.prober.silent = {"demo-2"}
-    await bench.settle()
-    assert state(bench).phase == phase
-
-
-async def test_pods_of_other_resources_and_namespaces_are_not_waited_for(bench: Bench) -> None:
-    await make_ready(bench)
-    elsewhere = raw_pod(running("engine"), running("server"), name="demo-9")
-    elsewhere["metadata"]["namespace"] = "other"
-    bench.kube.put(elsewhere)
-    await ask(bench)
-    read_by_pods(bench)
-    bench.prober.silent = {"demo-9"}
-    await bench.settle()
-    assert state(bench).phase == "switching"
-
-
-async def test_a_pod_that_the_cache_does_not_know_yet_is_waited_for(bench: Bench) -> None:
-    await make_ready(bench)
-    await ask(bench)
-    read_by_pods(bench)
-    bench.sync()
-    bench.kube.put(raw_pod(running("engine"), running("server"), name="demo-2"))
-    bench.prober.silent = {"demo-2"}
-    await bench.reconciler.reconcile(KEY)
-    assert state(bench).phase == "adding"
-
-
-async def test_without_pods_it_goes_on_once_no_pod_can_start_with_what_was(bench: Bench) -> None:
-    bench.put({**DEMO, "replicas": 0})
-    await bench.settle()
-    bench.annotate(rotate_keys="a")
-    again = await bench.settle()
-    assert again is not None
-    assert 0 < again <= 10
-    assert state(bench).phase == "adding"
-    bench.seconds += 10
-    await bench.settle()
-    assert state(bench).phase == "switching"
-
-
-async def test_a_pod_that_stays_silent_is_asked_at_resyncs_only_in_the_end(bench: Bench) -> None:
-    await make_ready(bench)
-    await ask(bench)
-    bench.prober.silent = {"demo-1"}
-    assert await bench.settle() == 4.0
-    bench.seconds += 600
-    assert await bench.settle() is None
-    assert "demo-1 (does not answer)" in bench.condition("SessionsReady")["message"]
 
 
 async def test_a_secret_that_changed_before_the_write_is_read_again(bench: Bench) -> None:
