@@ -175,3 +175,23 @@ async def test_deleting_a_session_leaves_no_key_in_redis(redis: RedisServer) -> 
         after = await browser.turn("[[echo]]")
         assert (after.names, "heron" in after.text) == (["done"], False)
         assert (await other.turn("[[tokens=1]]")).names == ["done"]
+
+
+async def test_what_somebody_planted_is_no_conversation_and_goes_with_all_its_keys(
+    redis: RedisServer,
+) -> None:
+    async with pod(redis) as one, Browser(one.base) as browser, inside(redis) as client:
+        await browser.turn("[[tokens=1]]")
+        [key] = await session_keys(client)
+        await client.hset(key, "record", "planted")
+        chat = await browser.send("hi")
+        assert (chat.status, (await chat.json())["error"]) == (500, "session_data_invalid")
+        assert (await browser.fetch("GET", "/session")).json["error"] == "session_data_invalid"
+        assert await client.hget(key, "record") == b"planted"
+        assert (await browser.fetch("DELETE", "/session")).status == 204
+
+        async def gone() -> bool:
+            return await session_keys(client) == []
+
+        await until(gone, "the end of the lease, given back in the background")
+        assert (await browser.turn("[[tokens=1]]")).names == ["done"]
