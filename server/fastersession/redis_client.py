@@ -68,7 +68,7 @@ class PoolClient:
 
     async def aclose(self) -> None:
         """See RedisClient."""
-        await _closed(self._redis.aclose(close_connection_pool=True))
+        await _closed(self._pool.aclose())
         if self._sentinels is not None:
             await _closed(self._sentinels.aclose())
 

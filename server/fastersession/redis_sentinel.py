@@ -88,6 +88,7 @@ class MasterPool(SentinelConnectionPool):
         """See ConnectionPool."""
         if self._check is not None:
             self._check.cancel()
+            await asyncio.wait({self._check}, timeout=CHECK_WAIT)
         await super().aclose()
 
     async def _follow(self) -> None:

@@ -167,6 +167,16 @@ async def test_28_77_sentinels_speak_tls_too(tmp_path: Path) -> None:
             await fails(store, CALLS["load"])
 
 
+async def test_28_99_a_store_that_is_closed_asks_silent_sentinels_no_more(group: SentinelGroup) -> None:
+    store = RedisStore.from_url(group.url)
+    await write(store, 7)
+    group.sentinel.pause()
+    await asyncio.sleep(CHECK_PERIOD)
+    assert await read(store) == 7  # it works on, and has asked
+    await store.aclose()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
 class Told(Sentinels):
     """Sentinels that name whom the test names."""
 
