@@ -3,21 +3,31 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from fastersession import Change, Lease, MemoryStore, StoredSession, StoreUnavailable, Tail, Window
+from fastersession import (
+    Change,
+    Lease,
+    MemoryStore,
+    SessionStore,
+    StoredSession,
+    StoreUnavailable,
+    Tail,
+    Window,
+)
 from fastersession.records import DEFAULT_WINDOW
 from tests.fastersession.stores import Clock
 
 
 class SpyStore:
-    """A SessionStore over memory. `down` fails every call, a cleared `gate` keeps loads and saves waiting.
+    """A SessionStore over memory or `inner`. `down` fails every call, a cleared `gate` holds loads and saves.
 
     By the first word of a call's name: `broken` ones fail, of `lost` ones the next answer gets lost, and what
     is in `meanwhile` somebody else does once, just before.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, inner: SessionStore | None = None) -> None:
         self.clock = clock or Clock()
         self.memory = MemoryStore(clock=self.clock)
+        self._inner = inner
         self.calls: list[str] = []
         self.down = False
         self.broken: set[str] = set()
@@ -25,6 +35,10 @@ class SpyStore:
         self.meanwhile: dict[str, Callable[[], Awaitable[object]]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
+
+    @property
+    def inner(self) -> SessionStore:
+        return self._inner or self.memory
 
     async def called(self, name: str) -> None:
         """Wait until it was."""
@@ -51,7 +65,7 @@ class SpyStore:
         self, session_id: str, /, *, lease: Lease | None = None, window: Window = DEFAULT_WINDOW
     ) -> StoredSession | None:
         await self._called("load" if lease is None else "load+lease")
-        found = await self.memory.load(session_id, lease=lease, window=window)
+        found = await self.inner.load(session_id, lease=lease, window=window)
         await self.gate.wait()
         return found
 
@@ -61,38 +75,38 @@ class SpyStore:
         name = "append" if change.record is None else "save"
         await self._called(name if release is None else f"{name}+release")
         await self.gate.wait()
-        version = await self.memory.save(session_id, change, ttl=ttl, release=release)
+        version = await self.inner.save(session_id, change, ttl=ttl, release=release)
         self._answered(name.partition("+")[0])
         return version
 
     async def read(self, session_id: str, journal: str, /, *, start: int, limit: int) -> Tail:
         await self._called("read")
-        return await self.memory.read(session_id, journal, start=start, limit=limit)
+        return await self.inner.read(session_id, journal, start=start, limit=limit)
 
     async def copy(self, session_id: str, new_id: str, /, *, ttl: float) -> int | None:
         await self._called("copy")
-        version = await self.memory.copy(session_id, new_id, ttl=ttl)
+        version = await self.inner.copy(session_id, new_id, ttl=ttl)
         self._answered("copy")
         return version
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         await self._called("touch")
-        await self.memory.touch(session_id, ttl=ttl, accessed_at=accessed_at)
+        await self.inner.touch(session_id, ttl=ttl, accessed_at=accessed_at)
 
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
         await self._called("delete")
-        await self.memory.delete(session_id, expected_version=expected_version)
+        await self.inner.delete(session_id, expected_version=expected_version)
         self._answered("delete")
 
     async def release(self, session_id: str, owner: str, /) -> None:
         await self._called("release")
-        await self.memory.release(session_id, owner)
+        await self.inner.release(session_id, owner)
 
     async def ping(self) -> None:
         await self._called("ping")
 
     async def aclose(self) -> None:
-        await self.memory.aclose()
+        await self.inner.aclose()
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], *, seconds: float = 5.0) -> None:
