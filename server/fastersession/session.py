@@ -43,7 +43,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._attributes = Attributes()
         self._writer = Writer(context, self._attributes)
-        self._head = Head.begin(context)
+        self._head = Head.begin(context, presented_id)
         self._lease: _Held | None = None
         self._guard: _Held | None = None  # the lease that changes were made under, given up or not
         self._ended: set[str] = set()  # ids to delete at save
@@ -56,8 +56,6 @@ class Session:
         self._known_id = presented_id  # by the client, once the response has begun
         self._told_of_loss = False
         self._presented = presented_id
-        if presented_id is not None:
-            self._head.id, self._head.is_new = presented_id, False
 
     # --- what programs see ---------------------------------------------------------------------------
 
@@ -242,7 +240,7 @@ class Session:
         head.kept_alive = True
         now = context.clock()
         touch = context.store.touch(head.id, ttl=head.ttl(context, now), accessed_at=now)
-        await shielded(bounded(touch, context.io_timeout))
+        await bounded(touch, context.io_timeout)
 
     # --- loading -------------------------------------------------------------------------------------
 
