@@ -14,14 +14,14 @@ from tests.cluster.kubectl import Kubectl, Result, chatstream
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 REF = {"name": "a", "key": "b"}
-ORIGINS = ["https://www.example.com", "http://localhost:3000", "http://[::1]:80", "chrome-extension://abc"]
+ORIGINS = ["https://www.example.com", "http://localhost:3000", "http://10.0.0.1", "chrome-extension://abc"]
 NO_ORIGINS = [
     "*",
     "null",
     "https://a.example.com/",
     "https://A.example.com",
     "a.example.com",
-    "http://[::::]",
+    "http://[::1]:80",
 ]
 
 

@@ -43,7 +43,7 @@ MANY: dict[str, Any] = {
     "sessions": {
         "redis": {"storageSize": "1024Mi", "storageClassName": "fast"},
         "cookie": {"sameSite": "None", "partitioned": True},
-        "allowedOrigins": ["https://www.example.com", "http://[::1]:3000"],
+        "allowedOrigins": ["https://www.example.com", "http://10.0.0.1:3000"],
         "encrypt": True,
         "retain": True,
     },

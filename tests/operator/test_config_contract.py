@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatstream.app.keys import KeyFile
 from chatstream.settings import ConfigurationError, SessionSettings, load_settings
 from chatstream_operator.rotation import ABSOLUTE_TIMEOUT, InvalidKeys, fingerprint, read_ring
 from chatstream_operator.spec import ChatStream
 from fastersession import KeyRing
+from fastersession.csrf import OriginCheck
+from tests.operator.crd_schema import spec_schema, walk
 from tests.operator.samples import config_of, demo, env_of, server_of, tgi
 
 REF = {"name": "a", "key": "b"}
@@ -24,7 +28,7 @@ RESOURCES = [
     demo(
         sessions={
             "cookie": {"sameSite": "None", "partitioned": True},
-            "allowedOrigins": ["https://www.example.com", "http://localhost:3000", "http://[::1]:80"],
+            "allowedOrigins": ["https://www.example.com", "http://localhost:3000", "http://10.0.0.1:80"],
         }
     ),
     demo(
@@ -70,6 +74,17 @@ def test_a_session_lives_as_long_as_the_server_itself_would_let_it() -> None:
 def test_operator_and_server_tell_keys_apart_by_the_same_fingerprints() -> None:
     keys = ["k" * 16, "ключ" * 8, "😀" * 4]
     assert KeyRing(keys).fingerprints() == tuple(map(fingerprint, keys))
+
+
+def origin_pattern() -> str:
+    node = dict(walk(spec_schema()))["sessions.allowedOrigins[]"]
+    (rule,) = node["x-kubernetes-validations"]
+    return str(rule["rule"]).partition("matches('")[2].rpartition("')")[0]
+
+
+@given(st.from_regex(origin_pattern(), fullmatch=True))
+def test_whatever_origin_the_resource_may_hold_the_server_takes(origin: str) -> None:
+    OriginCheck([origin])
 
 
 @pytest.mark.parametrize(
