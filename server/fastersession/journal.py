@@ -145,6 +145,12 @@ class Journal(Sequence[Any]):
         """
         return _showing(self._log.fork())
 
+    def __copy__(self) -> "Journal":
+        return self.copy()
+
+    def __deepcopy__(self, memo: object) -> "Journal":
+        return self.copy()  # entries do not change, and must not be stored once for each copy
+
     def __len__(self) -> int:
         return len(self._log.texts) + len(self._log.fresh)
 

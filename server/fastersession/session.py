@@ -10,7 +10,7 @@ from fastersession.attributes import Attributes
 from fastersession.bounded import bounded, shielded
 from fastersession.codec import registry
 from fastersession.context import SessionContext
-from fastersession.errors import LeaseHeld, SessionError, SessionNotLoaded, VersionConflict
+from fastersession.errors import LeaseHeld, SessionError, SessionNotLoaded, StoreUnavailable, VersionConflict
 from fastersession.head import Head
 from fastersession.journal import Journal
 from fastersession.records import Lease, StoredSession, Window
@@ -147,8 +147,9 @@ class Session:
 
     def invalidate(self) -> None:
         """End the session at the next save: its record goes, its id is dead. A new one begins."""
-        if self._head.version or self._head.moved_from is not None or self._head.id == self._presented:
-            self._ended.add(self._head.stored_id)
+        head = self._head
+        if head.version or head.moved_from or head.id == self._presented or self._writer.is_unsure:
+            self._ended.add(head.stored_id)
         self._invalidated, self._loaded = True, True
         self._begin_anew()
 
@@ -216,7 +217,15 @@ class Session:
             await self.save()
         elif head.moved_from is not None or lease.id != head.id:
             await self.save()
-            await self.load(lease_seconds=lease.seconds)
+            await self._lease_again(lease.seconds)
+
+    async def _lease_again(self, seconds: float) -> None:
+        """Under a new id, which nobody else knows yet."""
+        try:
+            await self.load(lease_seconds=seconds)
+        except StoreUnavailable as error:
+            # The old id is dead already: without this response the client would lose its session.
+            logger.warning("a session goes on under its new id without its lease: %s", error)
 
     def response_started(self, *, cookie_sent: bool) -> None:
         """The headers are gone: from here the cookie stays as it is, and what it names must exist."""

@@ -50,6 +50,11 @@ class Writer:
             or bool(self._attributes.pending(snapshot))
         )
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something was sent, and nobody knows whether it was carried out."""
+        return self._unsure is not None
+
     def forget(self) -> None:
         """The session has ended: what was sent without an answer is of no concern any more."""
         self._unsure = None

@@ -150,3 +150,16 @@ async def test_27_60_in_a_store_full_of_known_ones_there_is_room_for_new_ones() 
             id_ = await stored(store, n=1)
             assert not (await reloaded(store, id_)).is_new
         assert len(store.memory) <= most
+
+
+async def test_27_61_what_may_have_been_created_ends_too() -> None:
+    store = SpyStore()
+    current = session(store)
+    await current.load()
+    current.get_session()["n"] = 1
+    store.lost = {"save"}
+    with pytest.raises(StoreUnavailable):
+        await current.save()
+    current.invalidate()
+    await current.save()
+    assert len(store.memory) == 0

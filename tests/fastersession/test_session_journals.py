@@ -1,6 +1,8 @@
 """Journals in sessions: what is appended is stored once, read from its end, and lost by nobody."""
 
 import asyncio
+from collections.abc import Callable
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -364,12 +366,15 @@ async def test_25_37_of_two_forks_the_one_in_the_session_counts() -> None:
     assert await entries_of(store, id_) == ["a", "kept"]
 
 
-async def test_25_38_entries_that_forks_share_are_stored_once() -> None:
+@pytest.mark.parametrize("make_fork", [Journal.copy, copy, deepcopy])
+async def test_25_38_entries_that_forks_share_are_stored_once(
+    make_fork: Callable[[Journal], Journal],
+) -> None:
     store = SpyStore()
     id_ = await with_entries(store, "a")
     turn = await reloaded(store, id_)
     journal_of(turn).append("asked")
-    fork = journal_of(turn).copy()
+    fork = make_fork(journal_of(turn))
     await turn.save()
     fork.append("answered")
     turn.get_session()["j"] = fork

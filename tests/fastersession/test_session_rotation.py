@@ -241,6 +241,33 @@ async def test_24_31_a_turn_that_logs_in_is_moved_before_the_client_learns_the_i
     assert len(store.memory) == 1
 
 
+async def test_24_33_a_lease_that_cannot_be_moved_costs_no_session() -> None:
+    async def turn(scope: Scope, receive: Receive, send: Send) -> None:
+        current = the_session(scope)
+        await current.load(lease_seconds=LEASE)
+        current.rotate()
+        store.meanwhile["release"] = fail
+        await reply_with(send)
+
+    async def fail() -> None:
+        store.meanwhile["load"] = fail
+        if store.calls[-1] == "load+lease":
+            raise StoreUnavailable("away for a moment")
+
+    async def count(scope: Scope, receive: Receive, send: Send) -> None:
+        the_session(scope).get_session()["n"] = 1
+        await reply_with(send)
+
+    store = SpyStore()
+    browser = Browser(middleware(store, by_path(count=count, turn=turn)))
+    await browser.ask("/count")
+    before = session_id(browser)
+    assert (await browser.ask("/turn")).status == 200
+    store.meanwhile.clear()
+    assert session_id(browser) != before
+    assert await whole(store, session_id(browser)) == {"n": 1}
+
+
 async def test_24_32_a_log_in_that_cannot_be_stored_changes_no_cookie() -> None:
     async def turn(scope: Scope, receive: Receive, send: Send) -> None:
         the_session(scope).rotate()
