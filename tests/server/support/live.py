@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from chatstream.app.web import KEEP_ALIVE, build_server, listen
 from tests.server.support.events import Event, names_of, parse_events, text_of
 
-PATIENCE = 15.0
+PATIENCE = 25.0
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], what: str) -> None:
