@@ -11,6 +11,8 @@ from fastersession.errors import InvalidSessionData
 
 SCHEMA = 1
 
+_compact: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -75,31 +77,46 @@ class StoredSession:
 
     def touched(self, accessed_at: float) -> "StoredSession":
         """The same record, read later."""
-        return replace(self, last_accessed_at=max(self.last_accessed_at, accessed_at))
+        if accessed_at <= self.last_accessed_at:
+            return self
+        return replace(self, last_accessed_at=accessed_at)
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, version: int) -> "StoredSession":
-        """The inverse of `to_json`. Raises InvalidSessionData, for an unknown schema too."""
+    def from_json(
+        cls,
+        text: str | bytes,
+        *,
+        version: int,
+        accessed_at: float = 0.0,
+        journals: Mapping[str, Tail] | None = None,
+    ) -> "StoredSession":
+        """The inverse of `to_json`, with what a store keeps beside the head: a later access, the journals.
+
+        Raises InvalidSessionData, for an unknown schema too.
+        """
         try:
             raw = json.loads(text)
             if raw["schema"] != SCHEMA:
                 shown = f"{raw['schema']!r:.12}" if isinstance(raw["schema"], int) else "that is no number"
                 raise InvalidSessionData(f"the stored session has schema {shown}, known is {SCHEMA}")
-            return cls._from_raw(raw, version)
+            return cls._from_raw(raw, version, accessed_at, journals or {})
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             # The class alone: some errors show what was stored, and this text gets into logs.
             raise InvalidSessionData(f"the stored session cannot be read: {type(error).__name__}") from error
 
     @classmethod
-    def _from_raw(cls, raw: dict[str, Any], version: int) -> "StoredSession":
+    def _from_raw(
+        cls, raw: dict[str, Any], version: int, accessed_at: float, journals: Mapping[str, Tail]
+    ) -> "StoredSession":
         if not isinstance(raw["attributes"], dict):
             raise InvalidSessionData("the stored attributes are no JSON object")
         return cls(
-            attributes=json.dumps(raw["attributes"], separators=(",", ":")),
+            attributes=_compact(raw["attributes"]),
             created_at=_number(raw["created_at"]),
-            last_accessed_at=_number(raw["last_accessed_at"]),
+            last_accessed_at=max(_number(raw["last_accessed_at"]), accessed_at),
             max_inactive_interval=_number(raw["max_inactive_interval"]),
             version=version,
+            journals=journals,
         )
 
 

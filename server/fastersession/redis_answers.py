@@ -2,7 +2,6 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, unquote
@@ -65,27 +64,25 @@ def stored_session(answer: Sequence[Any]) -> StoredSession:
         accessed_at, tails = float(accessed), dict(_tails(journals))
     except ValueError as error:
         raise InvalidSessionData(f"the stored session cannot be read: {type(error).__name__}") from error
-    head = StoredSession.from_json(record, version=int(version))
-    return replace(head.touched(accessed_at), journals=tails)
+    return StoredSession.from_json(record, version=int(version), accessed_at=accessed_at, journals=tails)
 
 
-def tail(start: int, chunks: Sequence[Sequence[bytes]]) -> Tail:
+def tail(start: int, count: int, chunks: Sequence[bytes]) -> Tail:
     """Entries as READ and LOAD give them: a mark and a text each. Raises InvalidSessionData."""
-    values = [value for chunk in reversed(chunks) for value in chunk]
-    if not {value.rfind(_SEPARATOR) for value in values} <= {_MARK}:
-        raise InvalidSessionData("a stored entry is none of ours")
     try:
-        texts = tuple([value[_MARK + 1 :].decode() for value in values])
+        parts = _SEPARATOR.join(chunks[::-1]).decode().split(SEPARATOR) if count else []
     except UnicodeDecodeError as error:
         raise InvalidSessionData("a stored entry is no UTF-8") from error
-    return Tail(start, texts)
+    if len(parts) != 2 * count or not {_MARK}.issuperset(map(len, parts[::2])):
+        raise InvalidSessionData("a stored entry is none of ours")
+    return Tail(start, tuple(parts[1::2]))
 
 
 def _tails(parts: Sequence[Any]) -> Iterator[tuple[str, Tail]]:
-    for at in range(0, len(parts), 3):
-        journal, start, chunks = parts[at : at + 3]
-        if start or chunks:  # of one that never had an entry there is nothing to tell
-            yield _journal(journal), tail(start, chunks)
+    for at in range(0, len(parts), 4):
+        journal, start, count, chunks = parts[at : at + 4]
+        if start or count:  # of one that never had an entry there is nothing to tell
+            yield _journal(journal), tail(start, count, chunks)
 
 
 def _mark(mark: str) -> str:
