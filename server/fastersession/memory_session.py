@@ -1,9 +1,12 @@
 """One session as the memory store keeps it."""
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 
 from fastersession.errors import VersionConflict
 from fastersession.records import Append, Change, StoredSession, Tail, Window
+
+_MARKS = 16
 
 
 @dataclass(slots=True)
@@ -53,11 +56,11 @@ class KeptJournal:
 
 @dataclass(slots=True)
 class KeptSession:
-    """A session, until `expires_at` (unix seconds); `writer` is the mark of its last write."""
+    """A session, until `expires_at` (unix seconds); `writers` are the marks of its last writes."""
 
     record: StoredSession
     expires_at: float
-    writer: str = ""
+    writers: deque[str] = field(default_factory=lambda: deque(maxlen=_MARKS))
     journals: dict[str, KeptJournal] = field(default_factory=dict)
 
     def within(self, window: Window) -> StoredSession:
@@ -70,7 +73,7 @@ class KeptSession:
 
     def has(self, change: Change) -> bool:
         """Whether the change was carried out already."""
-        return self.writer == change.mark or any(
+        return change.mark in self.writers or any(
             key in self.journals and self.journals[key].has(append, change.mark)
             for key, append in change.appends.items()
         )
@@ -85,12 +88,12 @@ class KeptSession:
             self.journals = {key: self.journals.get(key) or KeptJournal() for key in change.journals}
         for key, append in change.appends.items():
             self.journals[key].append(append, change.mark)
-        self.writer = change.mark
+        self.writers.append(change.mark)
 
     def copy(self, expires_at: float) -> "KeptSession":
         """The same under another id."""
         journals = {key: each.copy() for key, each in self.journals.items()}
-        return KeptSession(self.record, expires_at, self.writer, journals)
+        return KeptSession(self.record, expires_at, self.writers.copy(), journals)
 
 
 def check(kept: KeptSession | None, change: Change) -> None:

@@ -265,6 +265,8 @@ class Session:
         if lease is None and self._head.id != self._presented:
             self._loaded = True
             return
+        if self._writer.is_unsure:
+            await bounded(self._writer.repeat(self._head), self._context.io_timeout)
         record = await self._read(lease)
         if record is not None:
             self._adopt(record)

@@ -65,7 +65,7 @@ class Writer:
         `alone`: the session was leased, so entries that somebody else appended are a conflict. Raises
         StoreUnavailable, VersionConflict, InvalidSessionData; a repetition then carries nothing out twice.
         """
-        await self._repeat(head)
+        await self.repeat(head)
         if head.moved_from is not None:
             await self._move(head, alone=alone)
             return False
@@ -156,8 +156,11 @@ class Writer:
         elif head.moved_from is not None:
             head.moved_from = (write.id, version)
 
-    async def _repeat(self, head: Head) -> None:
-        """Send again what no answer came to: it may have been carried out, and must not be twice."""
+    async def repeat(self, head: Head) -> None:
+        """Send again what no answer came to: it may have been carried out, and must not be twice.
+
+        Before anything is read: it would look like somebody else's. Raises StoreUnavailable.
+        """
         write = self._unsure
         if write is None:
             return

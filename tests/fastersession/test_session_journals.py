@@ -460,6 +460,21 @@ async def test_25_42_attributes_and_entries_of_a_repeated_save_are_written_once(
     assert (again.get_session()["n"], again.get_session()["theirs"]) == (3, True)
 
 
+async def test_25_46_what_was_stored_without_an_answer_is_not_read_as_somebody_elses() -> None:
+    store = SpyStore()
+    id_ = await with_entries(store, "a")
+    turn = await reloaded(store, id_)
+    journal_of(turn).append("b")
+    store.lost = {"append"}
+    with pytest.raises(StoreUnavailable):
+        await turn.save()
+    await turn.load(lease_seconds=LEASE)
+    assert list(journal_of(turn)) == ["a", "b"]
+    journal_of(turn).append("c")
+    await turn.save()
+    assert await entries_of(store, id_) == ["a", "b", "c"]
+
+
 async def test_25_43_a_new_session_whose_answer_was_lost_is_created_once() -> None:
     store = SpyStore()
     turn = session(store)
