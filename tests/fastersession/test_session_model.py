@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 NAMES = [
-    *["append", "append", "append", "set", "set_same", "read", "lease", "again"],
+    *["append", "append", "append", "set", "set", "read", "lease", "again", "rotate"],
     *["save", "save", "save", "save_lost", "save_broken", "restart"],
 ]
 STEPS = st.lists(
@@ -51,6 +51,7 @@ class History:
     written: dict[int, dict[str, Any]] = field(default_factory=dict)
     known: dict[int, dict[str, Any]] = field(default_factory=dict)  # the attributes that a request built upon
     unsure: dict[int, Stored] = field(default_factory=dict)  # sent, unanswered
+    ids: dict[int, str] = field(default_factory=dict)
     next: int = 0
 
     async def begin(self, request: int) -> None:
@@ -63,7 +64,7 @@ class History:
             self.requests.append(turn)
         self.appended[request], self.written[request] = [], {}
         self.unsure.pop(request, None)
-        self.known[request] = dict(self.attributes)
+        self.known[request], self.ids[request] = dict(self.attributes), self.id
 
     async def take(self, step: Step) -> None:
         turn = self.requests[step.request]
@@ -72,14 +73,15 @@ class History:
             case "append":
                 turn.get_session()["j"].append(self.next)
                 self.appended[step.request].append(self.next)
-            case "set" | "set_same":
-                value = self.next if step.name == "set" else "same"
-                turn.get_session()[step.attribute] = value
-                self.written[step.request][step.attribute] = value
+            case "set":
+                turn.get_session()[step.attribute] = self.next
+                self._write(step.request, step.attribute, self.next)
             case "read":
                 list(turn.get_session()["j"])
             case "restart":
                 await self.begin(step.request)
+            case "rotate":
+                turn.rotate()
             case "lease":
                 await self._lease(step.request)
             case "again":
@@ -88,22 +90,41 @@ class History:
             case _:
                 await self._save(step.request, step.name)
 
+    def _write(self, request: int, name: str, value: object) -> None:
+        self.written[request].pop(name, None)
+        if self.known[request].get(name) != value:
+            self.written[request][name] = value
+
     async def _lease(self, request: int) -> None:
+        turn, before = self.requests[request], await self._stored()
         try:
-            await self.requests[request].load(lease_seconds=60)
+            await turn.load(lease_seconds=60)
+            merged = turn.id == self.id
         except SessionError:
-            return
-        self.known[request] = dict(self.attributes)
+            merged = False
+        await self._accept(before, self.unsure.get(request, NOTHING))  # which goes first
+        self._notice(request, before)
+        if turn.previous_ended:
+            await self.begin(request)
+        elif merged:
+            self.known[request] = dict(self.attributes)
+            changed = self.written[request].items()
+            self.written[request] = {n: value for n, value in changed if value != self.attributes[n]}
+            self.appended[request] = [e for e in self.appended[request] if e not in self.entries]
+            self.unsure.pop(request, None)
 
     async def _save(self, request: int, how: str = "save") -> None:
-        names = {"save", "append"}
+        names = {"save", "append", "copy"}
         self.store.lost = set(names) if how == "save_lost" else set()
         self.store.broken = set(names) if how == "save_broken" else set()
         before = await self._stored()
         try:
             await self.requests[request].save()
         except VersionConflict:
-            assert self._conflicts(request) or self.appended[request], "there was no reason for a conflict"
+            moved = self.ids[request] != self.id
+            leased = any(turn.has_lease for turn in self.requests)  # by another one: a failed save gave it up
+            reason = moved or leased or self._conflicts(request) or self.appended[request]
+            assert reason, "a conflict for no reason"
             await self._accept(before, self.unsure.get(request, NOTHING))
             await self.begin(request)
         except SessionError:
@@ -122,10 +143,15 @@ class History:
 
     async def _acknowledge(self, request: int, before: Stored) -> None:
         assert not self._conflicts(request), "a write of somebody else was overwritten"
+        if self.ids[request] == self.id:
+            self.id = self.ids[request] = self.requests[request].id
+        else:
+            lost = self.written[request] or set(self.appended[request]) - set(self.entries)
+            assert not lost, "a write to an id that is dead was acknowledged"
         self.attributes |= self.written[request]
         self.entries = before[1] + [entry for entry in self.appended[request] if entry not in before[1]]
-        if self.written[request]:
-            self.known[request] = dict(self.attributes)
+        live = self.requests[request].get_session()
+        self.known[request] = {name: live[name] for name in self.attributes}
         self.appended[request], self.written[request] = [], {}
         self.unsure.pop(request, None)
         assert await self._stored() == (self.attributes, self.entries)
@@ -133,9 +159,18 @@ class History:
     async def _find_out(self, request: int, before: Stored) -> None:
         everything = (dict(self.written[request]), list(self.appended[request]))
         await self._accept(before, self.unsure.setdefault(request, everything), everything)
+        self._notice(request, before)
+
+    def _notice(self, request: int, before: Stored) -> None:
+        """What it sees the request knows, and what was carried out it has not to write any more."""
+        live = self.requests[request].get_session()
         for name, value in self.attributes.items():
-            if self.written[request].get(name) == value:
+            if value != before[0][name]:
+                wanted = self.written[request].get(name, value)
                 self.known[request][name] = value
+                self._write(request, name, wanted)
+            elif name not in self.written[request] and name in live:
+                self.known[request][name] = live[name]
 
     async def _accept(self, before: Stored, *written: Stored) -> None:
         """Of each write all is stored, or nothing; the one that is sent again goes first."""
