@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from chatstream import ChatPrompt
 from chatstream.errors import NothingToRegenerate
+from chatstream.metrics import Metrics
 from chatstream.prompts.fold import folded
+from chatstream.turns.history import SessionHistory
 from chatstream.turns.session_access import SESSION_KEY, conversation_in
 from fastersession import (
     Change,
     EncryptedStore,
+    Journal,
     MemoryStore,
     RedisStore,
     Session,
@@ -60,7 +63,7 @@ def both(prompt: ChatPrompt, model: Model, operation: Operation) -> None:
             if prompt.regenerate() is None:
                 return
         except NothingToRegenerate:
-            assert prompt.replies == 0
+            assert prompt.turns == 0
             return
     else:
         apply(prompt, operation)
@@ -212,4 +215,54 @@ async def test_23z_what_another_request_added_is_there_when_it_is_loaded_again()
     assert whole is not None
     assert [message.text for message in whole.get_contents()] == ["one", "first", "two", "third"]
     await early.release()
+    await store.aclose()
+
+
+async def test_20g_replies_that_two_requests_made_again_both_answer_the_one_input() -> None:
+    store = MemoryStore()
+    async with turn(store, None, WHOLE) as (first, prompt):
+        prompt.add_requester_msg("one")
+        prompt.add_responder_msg("first")
+    sessions = [session_in(store, first.id) for _ in range(2)]
+    for number, session in enumerate(sessions):
+        await session.load()
+        found = conversation_in(session)
+        assert found is not None
+        found.regenerate()
+        found.add_responder_msg(f"again {number}")
+    for session in sessions:
+        await session.save()
+    async with turn(store, first.id, WHOLE) as (_, prompt):
+        assert [message.text for message in prompt.get_contents()] == ["one", "again 0", "again 1"]
+        prompt.regenerate()
+        assert [message.text for message in prompt.get_contents()] == ["one", "again 0"]
+    await store.aclose()
+
+
+async def test_20h_a_last_turn_that_is_longer_than_the_window_is_read_all_the_same() -> None:
+    store, window = MemoryStore(), Window(16, 2_000)
+    async with turn(store, None, WHOLE) as (session, prompt):
+        for number in range(20):
+            prompt.add_requester_msg(f"question {number}")
+            prompt.add_responder_msg("-" * 10_000)
+    for _ in range(2):
+        history = SessionHistory(session_in(store, session.id), Metrics(), window)
+        found = await history.load(60)
+        assert found is not None
+        assert found.get_contents()[-2].text == "question 19"
+        found.configured("chatml", None, 50).regenerate()
+        await history.release()
+    await store.aclose()
+
+
+async def test_a_reply_whose_input_made_room_is_left_out_of_the_prompt() -> None:
+    store, limit = MemoryStore(), 5
+    async with turn(store, None, WHOLE) as (session, prompt):
+        prompt._journal = Journal(limit=limit)
+        for number in range(3):
+            prompt.add_requester_msg(f"question {number}")
+            prompt.add_responder_msg(f"answer {number}")
+    async with turn(store, session.id, WHOLE) as (_, prompt):
+        assert len(prompt.journal) == limit
+        assert prompt.get_contents()[0].text == "question 1"
     await store.aclose()

@@ -79,6 +79,14 @@ def test_20a_regenerate_takes_the_last_reply_and_never_an_example() -> None:
     assert prompt.get_contents()[-1].text == "hi"
 
 
+def test_20f_a_greeting_answers_nothing_and_stays() -> None:
+    prompt = ChatPrompt()
+    prompt.add_responder_msg("How can I help?")
+    with pytest.raises(NothingToRegenerate):
+        prompt.regenerate()
+    assert prompt.replies == 1
+
+
 def test_21a_an_empty_reply_is_no_message() -> None:
     with pytest.raises(ValueError, match="without text"):
         ChatPrompt().add_responder_msg("")

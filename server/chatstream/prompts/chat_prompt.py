@@ -68,10 +68,10 @@ class ChatPrompt:
 
         None where the last input has no reply yet. Raises NothingToRegenerate where there was no input.
         """
-        messages = self._messages()
-        turn = messages[max(self._turn_starts(), default=self._first) :]
-        if not turn:
+        messages, starts = self._messages(), self._turn_starts()
+        if not starts:
             raise NothingToRegenerate("There is no reply yet that could be made again.")
+        turn = messages[starts[-1] :]
         if turn[-1].role != "assistant":
             return None
         # With its input, so that however often it is answered, who reads the newest entries finds both.
@@ -209,12 +209,16 @@ class ChatPrompt:
         seen, end = self._seen, self._end()
         if end[0] != seen[0] or end[1] is not seen[1]:
             try:
-                self._folded = folded(self._journal, begins_anywhere=self._journal.skipped > 0)
+                self._folded = folded(self._journal, begins_anywhere=self._lacks_entries())
             except ValueError as error:
                 raise InvalidSessionData(f"a stored conversation cannot be read: {error}") from error
             self._first, self._seen = 0, end
             self._leave_out(self._folded)
         return self._folded
+
+    def _lacks_entries(self) -> bool:
+        """Whether older ones were not read, or may have made room for newer ones."""
+        return self._journal.skipped > 0 or self._journal.total >= self._journal.limit
 
     def _end(self) -> tuple[int, object]:
         """Other than before once the journal was read anew: how many entries there are, and the last one."""

@@ -17,12 +17,14 @@ class Fold:
     """Entries go in, messages come out a turn at a time: what may still be taken back is held back.
 
     An entry is a message, or `{"drop": [id, ...]}`: it takes messages of the turn before it back, and passes
-    over those that are not there. A turn is an input with all that answers it.
+    over those that are not there. A turn is an input with all that answers it; an input that was taken back
+    and comes again has the answers that were not, as another request may have added some meanwhile.
     """
 
     def __init__(self, *, begins_anywhere: bool = False) -> None:
         """`begins_anywhere`: older entries were not read; what stands before the first input is left out."""
         self._turn: list[Message] = []
+        self._taken_input: str | None = None
         self._incomplete = begins_anywhere
 
     def feed(self, entry: object) -> list[Message]:
@@ -34,7 +36,9 @@ class Fold:
             return []
         message = Message.from_json(entry)
         if message.role == "user":
-            ended, self._turn, self._incomplete = self._turn, [message], False
+            comes_again, self._taken_input, self._incomplete = message.id == self._taken_input, None, False
+            ended, answers = ([], self._turn) if comes_again else (self._turn, [])
+            self._turn = [message, *answers]
             return ended
         if not self._incomplete:
             self._turn.append(message)
@@ -47,6 +51,8 @@ class Fold:
     def _take_back(self, ids: object) -> None:
         if not isinstance(ids, list):
             raise ValueError("a stored conversation takes back what is no list of messages")
+        if self._turn and self._turn[0].role == "user" and self._turn[0].id in ids:
+            self._taken_input = self._turn[0].id
         self._turn = [message for message in self._turn if message.id not in ids]
 
 

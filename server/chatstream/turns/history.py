@@ -36,6 +36,10 @@ class History(ABC):
         """Give the conversation free, unchanged. Idempotent."""
 
 
+WIDER = 16
+"""Times the window, where the last turn is not in it: 128 bytes a token, as only blanks and lines have."""
+
+
 class SessionHistory(History):
     """The conversation in the browser's session: one read with the lease, one write that gives it back."""
 
@@ -46,9 +50,14 @@ class SessionHistory(History):
         self.insecure_cookie = session.plain_http_with_secure_cookie
 
     async def load(self, lease_seconds: float) -> ChatPrompt | None:
-        await load_session(self._session, self._metrics, window=self._window, lease_seconds=lease_seconds)
-        self.previous_ended = self._session.previous_ended
-        return conversation_in(self._session)
+        session, window = self._session, self._window
+        await load_session(session, self._metrics, window=window, lease_seconds=lease_seconds)
+        prompt = conversation_in(session)
+        if prompt is not None and prompt.journal.skipped and not prompt.turns:
+            await load_session(session, self._metrics, window=Window(window.entries, WIDER * window.bytes))
+            prompt = conversation_in(session)
+        self.previous_ended = session.previous_ended
+        return prompt
 
     async def save(self, prompt: ChatPrompt) -> None:
         self._session.get_session()[SESSION_KEY] = prompt

@@ -43,7 +43,7 @@ class Model:
             case ("answer", text, incomplete):
                 self.lines.append(("assistant", text, incomplete))
             case ("regenerate",):
-                if self.lines and self.lines[-1][0] == "assistant":
+                if any(role == "user" for role, _, _ in self.lines) and self.lines[-1][0] == "assistant":
                     self.lines.pop()
             case ("clear",):
                 self.lines.clear()
