@@ -30,14 +30,14 @@ async def begin(request: Request) -> Response:
 
 
 async def turn(request: Request) -> Response:
-    """The middleware saves when the response begins."""
+    """The middleware saves when the response begins. Every message has been decoded, used or not."""
     await load_session(request)
     kept = request.session["messages"]
     window = kept[-WINDOW:]
-    new = next_turn(window)
+    new = next_turn(window[-1])
     kept.extend(new)
     del kept[: -request.session["limit"]]
-    return JSONResponse(answer(window, new))
+    return JSONResponse(answer(len(window), new))
 
 
 app = Starlette(

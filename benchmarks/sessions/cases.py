@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.sessions.conversation import WINDOW, messages
+from benchmarks.sessions.conversation import WINDOW, characters, messages
 
 SIZES = (2, 200, 2_000)
 OURS, PEER, FLOOR = "fastersession, Redis", "starsessions, Redis", "no session, bare GET and SET"
+USED = "fastersession, Redis, every message used"
 NONE, MEMORY, COOKIE = "no session", "fastersession, memory", "Starlette's cookie session"
 
 
@@ -62,6 +63,7 @@ def cases(with_peers: bool) -> list[Case]:
         found += [
             Case(FLOOR, size, "bare", *_floor(read, written)),
             Case(OURS, size, "turns", "/turn", f"/begin?messages={size}", _turns(size)),
+            Case(USED, size, "turns", "/used", f"/begin?messages={size}", _used_turns(size)),
             Case(PEER, size, "starsessions", "/turn", f"/begin?messages={size}", _turns(size)),
         ]
     return [case for case in found if with_peers or not SERVERS[case.server].peer]
@@ -78,7 +80,12 @@ def _visits(requests: int) -> dict[str, int]:
 
 
 def _turns(size: int) -> Callable[[int], dict[str, int]]:
-    return lambda requests: {"window": min(size, WINDOW), "last": size - 1 + 2 * requests}
+    return lambda requests: {"read": min(size, WINDOW), "last": size - 1 + 2 * requests}
+
+
+def _used_turns(size: int) -> Callable[[int], dict[str, int]]:
+    read = characters(messages(min(size, WINDOW)))
+    return lambda requests: {"read": read, "last": size - 1 + 2 * requests}
 
 
 def _floor(read: int, written: int) -> tuple[str, str, Callable[[int], dict[str, int]]]:

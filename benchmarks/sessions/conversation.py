@@ -32,16 +32,20 @@ def messages(count: int) -> Sequence[Message]:
     return tuple(message(number) for number in range(count))
 
 
-def next_turn(window: Sequence[Message]) -> tuple[Message, Message]:
+def next_turn(last_message: Message) -> tuple[Message, Message]:
     """A user's line and the reply to it, numbered on from the last message there is."""
-    last = int(window[-1]["id"], 16)
+    last = int(last_message["id"], 16)
     return _TURNS[last % 16] | {"id": f"{last + 1:032x}"}, _REPLIES[last % 16] | {"id": f"{last + 2:032x}"}
 
 
-def answer(window: Sequence[Message], turn: tuple[Message, Message]) -> dict[str, int]:
-    """What a turn answers: shows that the window was read and, by the number, that no turn was lost."""
-    characters = sum(len(one["text"]) for one in window)
-    return {"window": len(window), "characters": characters, "last": int(turn[1]["id"], 16)}
+def characters(window: Sequence[Message]) -> int:
+    """What there is to read in these messages: who asks for it has used every one."""
+    return sum(len(one["text"]) for one in window)
+
+
+def answer(read: int, turn: tuple[Message, Message]) -> dict[str, int]:
+    """What a turn answers: how much was read, and by its number that no turn before it was lost."""
+    return {"read": read, "last": int(turn[1]["id"], 16)}
 
 
 def _text(seed: int, length: int) -> str:

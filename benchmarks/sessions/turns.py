@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from benchmarks.redis_server import async_round_trips
-from benchmarks.sessions.conversation import WINDOW, answer, messages, next_turn
+from benchmarks.sessions.conversation import WINDOW, answer, characters, messages, next_turn
 from fastersession import FasterSessionMiddleware, Journal, RedisStore, Window
 
 _LEASE_SECONDS = 60.0
@@ -31,15 +31,27 @@ async def begin(request: Request) -> Response:
 
 
 async def turn(request: Request) -> Response:
-    """Load with a lease, read the window, add two messages, save with the lease's release."""
+    """Load a window with a lease, add two messages, save with the lease's release."""
+    session = request.state.session
+    await session.load(lease_seconds=_LEASE_SECONDS)
+    journal = session.get_session()["messages"]
+    new = next_turn(journal[-1])
+    read = len(journal)
+    journal.extend(new)
+    await session.save()
+    return JSONResponse(answer(read, new))
+
+
+async def used_turn(request: Request) -> Response:
+    """The same, using the text of every message of the window."""
     session = request.state.session
     await session.load(lease_seconds=_LEASE_SECONDS)
     journal = session.get_session()["messages"]
     window = journal[-WINDOW:]
-    new = next_turn(window)
+    new = next_turn(window[-1])
     journal.extend(new)
     await session.save()
-    return JSONResponse(answer(window, new))
+    return JSONResponse(answer(characters(window), new))
 
 
 async def counted_turn(request: Request) -> Response:
@@ -49,7 +61,7 @@ async def counted_turn(request: Request) -> Response:
     await session.load(lease_seconds=_LEASE_SECONDS)
     loaded = await async_round_trips(_URL)
     journal = session.get_session()["messages"]
-    journal.extend(next_turn(journal[-WINDOW:]))
+    journal.extend(next_turn(journal[-1]))
     await session.save()
     saved = await async_round_trips(_URL)
     return JSONResponse({"load": loaded - before, "save": saved - loaded})
@@ -59,6 +71,7 @@ app = Starlette(
     routes=[
         Route("/begin", begin, methods=["POST"]),
         Route("/turn", turn, methods=["POST"]),
+        Route("/used", used_turn, methods=["POST"]),
         Route("/counted", counted_turn, methods=["POST"]),
     ],
     middleware=[

@@ -9,7 +9,7 @@ from benchmarks.load import Measured, read
 from benchmarks.processes import BenchmarkFailed
 from benchmarks.sessions import report
 from benchmarks.sessions.cases import OURS, PEER, Case, cases, is_right
-from benchmarks.sessions.conversation import answer, message, messages, next_turn
+from benchmarks.sessions.conversation import answer, characters, message, messages, next_turn
 
 RAW = {"requests": 4, "per_second": 2.0, "p50_ms": 1.0, "p99_ms": 3.0, "cpu_seconds": {"7": 0.02, "8": 0.01}}
 
@@ -88,18 +88,18 @@ def test_messages_are_of_realistic_sizes_and_always_the_same() -> None:
 
 def test_a_turn_goes_on_from_the_last_message() -> None:
     window = messages(20)
-    turn = next_turn(window)
+    turn = next_turn(window[-1])
     assert [one["role"] for one in turn] == ["user", "assistant"]
     assert [int(one["id"], 16) for one in turn] == [20, 21]
-    assert answer(window, turn) == {"window": 20, "characters": 9_000, "last": 21}
+    assert answer(characters(window), turn) == {"read": 9_000, "last": 21}
 
 
 @pytest.mark.parametrize(
     ("body", "is_fine"),
     [
-        ('{"window": 40, "characters": 18000, "last": 205}', True),
-        ('{"window": 40, "last": 203}', False),
-        ('{"window": 39, "last": 205}', False),
+        ('{"read": 40, "last": 205, "more": 1}', True),
+        ('{"read": 40, "last": 203}', False),
+        ('{"read": 39, "last": 205}', False),
         ("{}", False),
     ],
     ids=["all", "a lost turn", "a short window", "nothing"],
