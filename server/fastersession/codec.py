@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 TYPE, DATA = "$type", "$data"
 ESCAPED, JOURNAL = "$dict", "fastersession.Journal"
+SEALED: Final = "$sealed"  # what stands for all attributes in a store where they are encrypted
 _TYPE_TEXT: Final = '"$type"'  # as we write it: text that spells it with escapes is no typed value
 _SCALARS = (str, int, float, bool, type(None))
 _NO_TAILS: Final[Mapping[str, Tail]] = {}
@@ -79,6 +80,8 @@ class TypeRegistry:
         """Each attribute's JSON text. Raises InvalidSessionData, which names the attribute at fault."""
         if not all(isinstance(name, str) for name in attributes):
             raise InvalidSessionData("the names of session attributes must be str")
+        if SEALED in attributes:
+            raise InvalidSessionData(f"no session attribute can be called {SEALED}")
         encoder = _Encoder(self)
         texts = {}
         for name, value in attributes.items():
@@ -248,6 +251,9 @@ def parse(text: str) -> dict[str, Any]:
         raise InvalidSessionData(f"the stored attributes are no JSON: {error}") from error
     if not isinstance(raw, dict):
         raise InvalidSessionData("the stored attributes are no JSON object")
+    if SEALED in raw:
+        # Taken for an attribute it would make the session an empty one, and its entries would be removed.
+        raise InvalidSessionData("the stored attributes are encrypted: they are read by an EncryptedStore")
     return raw
 
 

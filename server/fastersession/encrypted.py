@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from fastersession.codec import SEALED
 from fastersession.errors import InvalidSessionData
 from fastersession.keys import KeyRing
 from fastersession.records import DEFAULT_WINDOW, Append, Change, Lease, StoredSession, Tail, Window
@@ -94,7 +95,7 @@ class EncryptedStore:
 
     def _seal_record(self, id_: str, record: StoredSession) -> StoredSession:
         sealed = self._sealer.place("attributes", id_).seal(record.attributes)
-        return replace(record, attributes=json.dumps({"$sealed": sealed}))
+        return replace(record, attributes=json.dumps({SEALED: sealed}))
 
     def _seal_entries(self, id_: str, journal: str, entries: Sequence[str]) -> tuple[str, ...]:
         place = self._sealer.place("entry", id_, journal)
@@ -131,7 +132,7 @@ def _sealed_in(attributes: str) -> str:
         # From None: the original error holds the text.
         raise InvalidSessionData("the stored attributes are no JSON") from None
     match found:
-        case {"$sealed": str() as sealed} if len(found) == 1:
+        case dict() if len(found) == 1 and isinstance(sealed := found.get(SEALED), str):
             return sealed
     raise InvalidSessionData("the stored attributes are not encrypted")
 

@@ -92,6 +92,13 @@ def test_25p_what_is_no_json_is_refused_by_name(value: object) -> None:
         registry.encode({"odd": [value]})
 
 
+def test_a_name_that_means_encrypted_attributes_is_refused() -> None:
+    with pytest.raises(InvalidSessionData, match="sealed"):
+        registry.encode({"$sealed": "mine"})
+    with pytest.raises(InvalidSessionData, match="EncryptedStore"):
+        decoded('{"$sealed":"0a1b2c3d.AAAA"}')
+
+
 def test_25q_a_cycle_is_refused() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)

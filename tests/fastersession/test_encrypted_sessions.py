@@ -99,3 +99,17 @@ async def test_replaced_keys_end_no_conversation_until_they_are_dropped(
     await browser.ask("/log_in")  # the copy is sealed with the new key
     ring.replace([NEW])
     assert json.loads((await browser.ask("/whole")).body) == [3, texts(0, 3)]
+
+
+async def test_without_its_keys_an_encrypted_session_is_no_empty_one(
+    store: EncryptedStore, browser: Browser
+) -> None:
+    """Taken for one, it would be written over: what it says is refused, and stays."""
+    await browser.ask("/say")
+    before = await raw(store, browser)
+    plain = Browser(FasterSessionMiddleware(APP, secret_key=KEY, store=store.inner))
+    plain.cookies = dict(browser.cookies)
+    reply = await plain.ask("/say")
+    assert (reply.status, json.loads(reply.body)["error"]) == (500, "session_data_invalid")
+    assert await raw(store, browser) == before
+    assert (await browser.ask("/say")).body == b"2"
