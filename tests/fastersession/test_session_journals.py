@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fastersession import (
+    FasterSessionMiddleware,
     InvalidSessionData,
     Journal,
     Session,
@@ -17,6 +18,10 @@ from fastersession import (
     Window,
     register_type,
 )
+from fastersession.asgi import Receive, Scope, Send
+from fastersession.cookies import IdSigner
+from tests.fastersession.apps import the_session
+from tests.fastersession.browser import KEY, Browser, reply_with
 from tests.fastersession.spy import SpyStore
 from tests.fastersession.stores import written
 from tests.fastersession.test_session import LEASE, reloaded, session, stored
@@ -599,3 +604,16 @@ async def test_27_22_another_spelling_of_the_same_is_no_change() -> None:
     turn.get_session()["tags"].names.append("c")
     await turn.save()
     assert (await reloaded(store, "s")).get_session()["tags"].names == ["a", "b", "c"]
+
+
+async def test_25_47_the_middleware_says_how_much_a_load_reads() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply_with(send, str(list(journal_of(the_session(scope)))).encode())
+
+    store = SpyStore()
+    id_ = await with_entries(store, *range(9))
+    guarded = FasterSessionMiddleware(
+        app, secret_key=KEY, store=store, clock=store.clock, window=Window(entries=2)
+    )
+    cookie = b"session=" + IdSigner(KEY).sign(id_).encode()
+    assert (await Browser(guarded).ask(cookie=cookie)).body == b"[7, 8]"
