@@ -69,6 +69,8 @@ def build_kubelet_config(plane: Plane) -> dict[str, Any]:
         "failSwapOn": False,
         "clusterDNS": [network.DNS_ADDRESS],
         "clusterDomain": DOMAIN,
+        # A changed Secret is in its pods within 15 s, not 90: a rotation of keys waits for that twice.
+        "syncFrequency": "10s",
         # Images come from no registry: one that is collected could not be pulled again.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
