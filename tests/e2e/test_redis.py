@@ -4,15 +4,15 @@ import asyncio
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from harness.browser import Browser
-from harness.cluster import Chat, Cluster, Pod
+from harness.cluster import Chat, Cluster
 from harness.fixtures import Browsers
 from harness.manifests import build_chatstream
+from harness.redis import redis_processes
 from harness.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
@@ -24,19 +24,6 @@ BOUND = 2.0  # seconds from the request to its 503
 async def chat(cluster: Cluster, namespace: str) -> Chat:
     [chat] = await cluster.create(build_chatstream(namespace, "kept"))
     return await chat.ready()
-
-
-def redis_processes(pod: Pod) -> list[int]:
-    """The host's process numbers of the pod's Redis, found by its control group."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            inside = pod.uid in (folder / "cgroup").read_text().replace("_", "-")
-            if inside and (folder / "comm").read_text().startswith("redis-server"):
-                found.append(int(folder.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while it was looked at
-    return found
 
 
 async def redis_process(chat: Chat) -> int:

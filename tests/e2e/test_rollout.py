@@ -56,20 +56,7 @@ async def rolled_out(chat: Chat, old: set[str], within: float) -> None:
         return len(now) == 2 and not addresses & set(now)
 
     await eventually(serving, renewed, what="both replicas are new", within=within, every=0.5)
-    await settled(chat)
-
-
-async def settled(chat: Chat) -> None:
-    async def probe() -> Manifest:
-        return await chat.resource()
-
-    def done(resource: Manifest) -> bool:
-        status = resource["status"]
-        [ready] = [c for c in status["conditions"] if c["type"] == "Ready"]
-        seen = status["observedGeneration"] == resource["metadata"]["generation"]
-        return bool(seen and ready["status"] == "True")
-
-    await eventually(probe, done, what="Ready for the changed spec", within=30)
+    await chat.settled()
 
 
 async def assert_whole(streams: Sequence[Stream], seconds: int) -> None:

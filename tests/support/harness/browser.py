@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +15,16 @@ import aiohttp
 from harness.sse import Event, EventReader
 
 PATIENCE = 30.0  # seconds that a stream may take for one expected step
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response; `json` is {} where it has no body."""
+
+    status: int
+    headers: dict[str, str]
+    cookies: list[str]
+    json: dict[str, Any]
 
 
 class Stream:
@@ -42,6 +54,11 @@ class Stream:
         return (
             self.broken is None and names.count("done") == 1 and names[-1] == "done" and "error" not in names
         )
+
+    @property
+    def kept(self) -> bool:
+        """The server said that the turn is in the history: `done`, and no warning before it."""
+        return self.whole and self.named("warning") == []
 
     @property
     def seconds(self) -> float:
@@ -140,6 +157,25 @@ class Browser:
         stream = await self.turn(user_input, within=within)
         assert stream.whole, stream.summary()
         return stream.text
+
+    async def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Answer:
+        """One request without a body."""
+        async with self._session.request(method, f"{self._url}{path}", headers=headers) as response:
+            body = await response.text()
+            names = {name.lower(): value for name, value in response.headers.items()}
+            cookies = response.headers.getall("Set-Cookie", [])
+            return Answer(response.status, names, cookies, json.loads(body or "{}"))
+
+    async def export(self) -> list[tuple[str, str]]:
+        """The whole conversation as GET /session gives it: role and text of each message."""
+        answer = await self.ask("GET", "/session")
+        assert answer.status == 200, answer
+        return [(message["role"], message["text"]) for message in answer.json["messages"]]
+
+    def session_id(self) -> str:
+        """What the cookie names: Redis keeps the session under it."""
+        [value] = self.cookies().values()
+        return value.partition(".")[0]
 
     def cookies(self) -> dict[str, str]:
         return {cookie.key: cookie.value for cookie in self._session.cookie_jar}

@@ -35,13 +35,16 @@ class Pod:
     ip: str
     ready: bool
     leaving: bool
+    restarts: int
 
     @classmethod
     def parse(cls, manifest: Manifest) -> "Pod":
         meta, status = manifest["metadata"], manifest.get("status", {})
         conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
-        ready = conditions.get("Ready") == "True"
-        return cls(meta["name"], meta["uid"], status.get("podIP", ""), ready, "deletionTimestamp" in meta)
+        ready, leaving = conditions.get("Ready") == "True", "deletionTimestamp" in meta
+        kinds = ("initContainerStatuses", "containerStatuses")
+        restarts = sum(one["restartCount"] for kind in kinds for one in status.get(kind, []))
+        return cls(meta["name"], meta["uid"], status.get("podIP", ""), ready, leaving, restarts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,29 @@ class Chat:
 
     async def url(self) -> str:
         return f"http://{await self.address()}"
+
+    async def settled(self, within: float = 30.0) -> None:
+        """Wait until it is Ready for its spec of now."""
+
+        def done(resource: Manifest) -> bool:
+            status = resource["status"]
+            [ready] = [c for c in status["conditions"] if c["type"] == "Ready"]
+            seen = status["observedGeneration"] == resource["metadata"]["generation"]
+            return bool(seen and ready["status"] == "True")
+
+        await eventually(self.resource, done, what="Ready for the changed spec", within=within)
+
+    async def becomes(self, kind: str, status: str, reason: str, within: float) -> str:
+        """Wait until the condition of this type has this status and reason; its message."""
+
+        async def probe() -> dict[str, Any]:
+            return await self.condition(kind)
+
+        def holds(seen: dict[str, Any]) -> bool:
+            return (seen.get("status"), seen.get("reason")) == (status, reason)
+
+        seen = await eventually(probe, holds, what=f"{kind} is {status}, {reason}", within=within, every=0.5)
+        return str(seen["message"])
 
     async def secret(self, name: str) -> dict[str, str]:
         """A Secret's values in plain."""

@@ -34,8 +34,10 @@ class Namespaces:
         return name
 
     async def empty(self, name: str) -> None:
-        """Ask for the end of all that runs in it, and do not wait."""
-        await self.kube("delete", "chatstreams", "--all", "-n", name, "--wait=false", "--ignore-not-found")
+        """Ask for the end of all that runs in it, pods of the tests' own included, and do not wait."""
+        where = ["-n", name, "--wait=false", "--ignore-not-found"]
+        await self.kube("delete", "chatstreams", "--all", *where)
+        await self.kube("delete", "pods", "-l", "!chatstream.dev/name", *where)
 
     async def left(self) -> list[str]:
         found = await self.kube.list("namespaces", "", OURS)
