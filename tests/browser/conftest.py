@@ -11,9 +11,9 @@ from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page, async_playwright
 
 from harness.cluster import Chat, Cluster
-from harness.fixtures import cluster, kube
+from harness.fixtures import certificate, cluster, kube
 
-__all__ = ["cluster", "kube"]
+__all__ = ["certificate", "cluster", "kube"]
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]

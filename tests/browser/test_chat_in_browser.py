@@ -1,30 +1,16 @@
 """Three turns, the cookie, another session and a user who stops, each in a real chromium over TLS."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 from playwright.async_api import Browser as Chromium
 from playwright.async_api import Page
 
 from harness.cluster import Chat, EngineStats, Pod
 from harness.waiting import eventually
+from tests.browser.chatting import CLIENT, reply
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
-CLIENT = (Path(__file__).parent / "chat_client.js").read_text()
 COUNT = "() => turn.events.filter((event) => event.name === 'message').length"
-
-
-async def reply(page: Page, user_input: str) -> str:
-    """The text of one whole turn."""
-    await page.evaluate(CLIENT)
-    answer: dict[str, Any] = await page.evaluate("(text) => replyTo(text)", user_input)
-    assert answer["status"] == 200, answer
-    *deltas, done = answer["events"]
-    assert done["name"] == "done", answer
-    assert {event["name"] for event in deltas} == {"message"}, answer
-    return "".join(event["data"]["delta"] for event in deltas)
 
 
 async def test_three_turns_with_the_secure_cookie_that_no_script_sees(page: Page) -> None:
