@@ -21,6 +21,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PATH = re.compile(r"/[\x20-\x3a\x3c-\x7e]*")
 _SPACE = b" \t"  # what HTTP calls so; bytes.strip() takes more, and who reads otherwise can be deceived
 _MAX_TRIED = 8  # cookies of our name in one request; each costs a signature check
+_MAX_LOADED = 3  # of them that we signed; each may cost a call of the store
 
 
 def new_id() -> str:
@@ -132,18 +133,16 @@ def cookie_values(headers: Iterable[tuple[bytes, bytes]], name: str) -> list[byt
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What the client brought: the verified id, and whether there was any cookie of our name at all."""
+    """What the client brought: the verified ids, the first one's cookie, whether any cookie had our name."""
 
-    id: str | None
+    ids: tuple[str, ...]
     value: str | None
     any: bool
 
 
 def read_cookie(headers: Iterable[tuple[bytes, bytes]], name: str, signer: IdSigner) -> Presented:
-    """The first cookie that we signed: browsers send the most specific one first."""
+    """The cookies that we signed, as browsers order them: the most specific first, of those the oldest."""
     values = cookie_values(headers, name)
-    for value in values:
-        id_ = signer.verify(value)
-        if id_ is not None:
-            return Presented(id_, value.decode(), any=True)
-    return Presented(None, None, any=bool(values))
+    verified = [(id_, value.decode()) for value in values if (id_ := signer.verify(value)) is not None]
+    ids = tuple(dict.fromkeys(id_ for id_, _ in verified))
+    return Presented(ids[:_MAX_LOADED], verified[0][1] if verified else None, any=bool(values))

@@ -77,7 +77,7 @@ class FasterSessionMiddleware:
             return
         presented = read_cookie(scope["headers"], self._cookie.name, self._signer)
         session = Session(
-            self._context, presented.id, plain_http_with_secure_cookie=self._is_plain_http(scope)
+            self._context, *presented.ids, plain_http_with_secure_cookie=self._is_plain_http(scope)
         )
         scope.setdefault("state", {})["session"] = session
         if self._autoload:

@@ -33,10 +33,11 @@ class Session:
     def __init__(
         self,
         context: SessionContext,
-        presented_id: str | None,
-        *,
+        *presented_ids: str | None,
         plain_http_with_secure_cookie: bool = False,
     ) -> None:
+        """`presented_ids`: what the client brought; of several the first one that is stored counts."""
+        presented_id, *others = presented_ids or (None,)
         self.plain_http_with_secure_cookie = plain_http_with_secure_cookie
         """The cookie is Secure but the request came by http: the browser will not send the cookie back."""
         self._context = context
@@ -56,6 +57,7 @@ class Session:
         self._known_id = presented_id  # by the client, once the response has begun
         self._told_of_loss = False
         self._presented = presented_id
+        self._others = others
 
     # --- what programs see ---------------------------------------------------------------------------
 
@@ -306,6 +308,11 @@ class Session:
         if self._lease is not None:
             self._context.returner.give_back(self._lease.id, self._lease.owner)
             self._lease = self._guard = None
+        if self._others and not self._loaded:
+            self._presented = self._known_id = self._others.pop(0)
+            self._head = Head.begin(self._context, self._presented)
+            await self._load(lease)
+            return
         self._previous_ended = True
         self._begin_anew()
         if lease is not None:

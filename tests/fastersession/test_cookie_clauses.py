@@ -38,6 +38,21 @@ async def test_26_60_it_can_be_partitioned_from_its_setting_to_its_end() -> None
         FasterSessionMiddleware(APP, secret_key=KEY, store=MemoryStore(), partitioned=True)
 
 
+async def test_26_61_of_several_cookies_that_we_signed_the_one_that_is_stored_counts() -> None:
+    """Browsers keep one for each path, and one for each site that embeds ours: some are of ended sessions."""
+    app = middleware(SpyStore())
+    old, now = Browser(app), Browser(app)
+    for browser in (old, now):
+        assert (await browser.ask("/count")).body == b"1"
+    both = "; ".join(f"__Host-session={one.cookies['__Host-session']}" for one in (old, now)).encode()
+    assert (await old.ask("/count", cookie=both)).body == b"2"
+    await old.ask("/log_out")
+    for count in (b"2", b"3"):
+        assert (await now.ask("/count", cookie=both)).body == count
+    await now.ask("/log_out")
+    assert (await now.ask("/count", cookie=both)).body == b"1"
+
+
 async def test_26b_it_is_sent_once() -> None:
     browser = Browser(middleware(SpyStore()))
     await browser.ask("/count")
