@@ -21,15 +21,26 @@ async def within(work: Coroutine[Any, Any, T], seconds: float) -> T:
     connection pool may take seconds for that when the other side is silent.
     """
     task = _start(work)
+    loop = task.get_loop()
+    over = loop.create_future()  # asyncio.wait does the same for any number of tasks, and takes twice as long
+    task.add_done_callback(lambda _: _end(over))
+    limit = loop.call_later(seconds, _end, over)
     try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
+        await over
     except asyncio.CancelledError:
         task.cancel()
         raise
-    if not done:
+    finally:
+        limit.cancel()
+    if not task.done():
         task.cancel()
         raise TimeoutError
     return task.result()
+
+
+def _end(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
 
 
 async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
