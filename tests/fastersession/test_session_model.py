@@ -50,7 +50,7 @@ class History:
     appended: dict[int, list[int]] = field(default_factory=dict)  # by request, not acknowledged yet
     written: dict[int, dict[str, Any]] = field(default_factory=dict)
     known: dict[int, dict[str, Any]] = field(default_factory=dict)  # the attributes that a request built upon
-    unsure: dict[int, Stored] = field(default_factory=dict)  # sent, unanswered
+    unsure: dict[int, list[Stored]] = field(default_factory=dict)  # what was sent without an answer
     ids: dict[int, str] = field(default_factory=dict)
     next: int = 0
 
@@ -102,7 +102,7 @@ class History:
             merged = turn.id == self.id
         except SessionError:
             merged = False
-        await self._accept(before, self.unsure.get(request, NOTHING))  # which goes first
+        await self._accept(before, *self.unsure.pop(request, ()))  # which goes first
         self._notice(request, before)
         if turn.previous_ended:
             await self.begin(request)
@@ -111,7 +111,6 @@ class History:
             changed = self.written[request].items()
             self.written[request] = {n: value for n, value in changed if value != self.attributes[n]}
             self.appended[request] = [e for e in self.appended[request] if e not in self.entries]
-            self.unsure.pop(request, None)
 
     async def _save(self, request: int, how: str = "save") -> None:
         names = {"save", "append", "copy"}
@@ -125,7 +124,7 @@ class History:
             leased = any(turn.has_lease for turn in self.requests)  # by another one: a failed save gave it up
             reason = moved or leased or self._conflicts(request) or self.appended[request]
             assert reason, "a conflict for no reason"
-            await self._accept(before, self.unsure.get(request, NOTHING))
+            await self._accept(before, *self.unsure.get(request, ()))
             await self.begin(request)
         except SessionError:
             await self._find_out(request, before)
@@ -158,7 +157,8 @@ class History:
 
     async def _find_out(self, request: int, before: Stored) -> None:
         everything = (dict(self.written[request]), list(self.appended[request]))
-        await self._accept(before, self.unsure.setdefault(request, everything), everything)
+        self.unsure.setdefault(request, []).append(everything)
+        await self._accept(before, *self.unsure[request])
         self._notice(request, before)
 
     def _notice(self, request: int, before: Stored) -> None:
