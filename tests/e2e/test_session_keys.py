@@ -93,6 +93,7 @@ async def rotate(chat: Chat) -> None:
     await kube("annotate", "chst", chat.name, "-n", chat.namespace, "chatstream.dev/rotate-keys=once")
 
     async def happened() -> set[str]:
+        await assert_nobody_is_surprised(chat)
         events = await kube.list("events.events.k8s.io", chat.namespace)
         return {event["reason"] for event in events if event["regarding"].get("name") == chat.name}
 
@@ -100,6 +101,20 @@ async def rotate(chat: Chat) -> None:
     await eventually(
         happened, lambda seen: wanted <= seen, what="KeysRotated", within=ROTATED_WITHIN, every=1
     )
+
+
+async def assert_nobody_is_surprised(chat: Chat) -> None:
+    """Keys that are used are known to every pod already: what one of them signs, each accepts."""
+    used = [fingerprint(ring[0]) for ring in (await rings(chat)).values()]
+    for known in await fingerprints(chat):
+        assert set(used) <= {*known[0], *known[1]}
+
+
+async def fingerprints(chat: Chat) -> list[list[list[str]]]:
+    """What each pod says of the keys that it has read, ring by ring."""
+    texts = [await chat.cluster.text(f"http://{pod.ip}:9090/status") for pod in await chat.pods()]
+    said = [json.loads(text)["sessions"] for text in texts]
+    return [[one["keys"], one["encryption_keys"]] for one in said]
 
 
 def signed_by(key: str, browser: Browser) -> bool:
@@ -112,9 +127,7 @@ async def everybody_uses_the_new_keys(chat: Chat, old: dict[str, list[str]]) -> 
     assert {name: others for name, (_, *others) in now.items()} == old
     assert [new for name, (new, *_) in now.items() if new in old[name]] == []
     wanted = [[fingerprint(key) for key in now[name]] for name in RINGS]
-    for pod in await chat.pods():
-        said = json.loads(await chat.cluster.text(f"http://{pod.ip}:9090/status"))["sessions"]
-        assert [said["keys"], said["encryption_keys"]] == wanted
+    assert await fingerprints(chat) == [wanted, wanted]
     assert "new key" not in (await chat.condition("SessionsReady"))["message"]
 
 
