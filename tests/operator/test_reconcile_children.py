@@ -13,6 +13,7 @@ from chatstream_operator.kube.kinds import (
     CONFIGMAP,
     DEPLOYMENT,
     DISRUPTIONBUDGET,
+    NETWORKPOLICY,
     SECRET,
     SERVICE,
     SERVICEACCOUNT,
@@ -95,6 +96,20 @@ async def test_a_key_too_many_in_the_settings_is_taken_out(bench: Bench) -> None
     bench.kube.put(changed)
     await bench.settle()
     assert list(bench.get(CONFIGMAP, "demo-config")["data"]) == ["config.yaml"]
+
+
+async def test_a_changed_policy_is_put_right_without_shutting_the_servers_out(bench: Bench) -> None:
+    bench.put()
+    await bench.settle()
+    wanted = copy.deepcopy(bench.get(NETWORKPOLICY, "demo-redis")["spec"])
+    changed = copy.deepcopy(bench.get(NETWORKPOLICY, "demo-redis"))
+    changed["spec"]["ingress"][0]["from"].append({"podSelector": {}})
+    bench.kube.put(changed)
+    await bench.reconcile()
+    assert bench.kube.writes() == [("apply", "NetworkPolicy", "demo-redis")]
+    assert bench.get(NETWORKPOLICY, "demo-redis")["spec"] == wanted
+    await bench.reconcile()
+    assert bench.kube.writes() == []
 
 
 async def test_what_others_may_add_stays(bench: Bench) -> None:

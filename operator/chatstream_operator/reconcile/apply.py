@@ -16,13 +16,17 @@ from chatstream_operator.errors import (
     Refused,
 )
 from chatstream_operator.kube import ChildCache, Kube, Object, Owner, kind_of
-from chatstream_operator.kube.kinds import CHILDREN, SECRET, STATEFULSET
+from chatstream_operator.kube.kinds import CHILDREN, NETWORKPOLICY, SECRET, STATEFULSET
 from chatstream_operator.manifests.plan import Manifest
 from chatstream_operator.reconcile.drift import foreign_paths, has_drifted, removal, with_hash
 from chatstream_operator.spec import KIND, ChatStream
 
 log = structlog.get_logger(__name__)
 Problems = list[ApplyFailed | NameTaken]
+KEPT = frozenset({SECRET, STATEFULSET})
+"""What others added to these stays."""
+REPLACED = frozenset({NETWORKPOLICY})
+"""To apply these replaces their lists; to take a changed rule out first would let nobody in for a moment."""
 
 
 class Applier:
@@ -93,12 +97,8 @@ class Applier:
     async def _remove_foreign(self, manifest: Manifest, live: Object) -> None:
         """Takes out what others added by hand: server-side apply leaves what it does not own."""
         kind = kind_of(manifest)
-        paths = [
-            path
-            for part in ("spec", "data")
-            for path in foreign_paths(manifest.get(part), live.get(part), (part,))
-        ]
-        if not paths or kind in {SECRET, STATEFULSET} or _is_going(live):
+        paths = _foreign(manifest, live)
+        if not paths or kind in KEPT | REPLACED or _is_going(live):
             return
         meta = manifest["metadata"]
         log.info("remove_foreign", kind=kind.kind, name=meta["name"], paths=[list(path) for path in paths])
@@ -131,7 +131,17 @@ def check_owner(live: Object, chatstream: ChatStream) -> None:
 
 def _needs_apply(manifest: Manifest, live: Object) -> bool:
     """The manifest holds its own hash, so what was taken out of it shows as drift too."""
-    return not _is_going(live) and has_drifted(manifest, live)
+    if _is_going(live):
+        return False
+    return has_drifted(manifest, live) or (kind_of(manifest) in REPLACED and bool(_foreign(manifest, live)))
+
+
+def _foreign(manifest: Manifest, live: Object) -> list[tuple[str | int, ...]]:
+    return [
+        path
+        for part in ("spec", "data")
+        for path in foreign_paths(manifest.get(part), live.get(part), (part,))
+    ]
 
 
 def _is_going(obj: Object) -> bool:
