@@ -239,6 +239,19 @@ async def test_one_of_the_same_name_goes_on_with_retained_keys(
     assert bench.condition("Reconciled")["status"] == "True"
 
 
+async def test_keys_of_encryption_outlive_a_resource_that_does_not_want_them(bench: Bench) -> None:
+    """Conversations can be read again once they are wanted again."""
+    encrypted = {**DEMO, "sessions": {"encrypt": True}}
+    for spec in (encrypted, {**DEMO, "sessions": {"encrypt": True, "retain": True}}, encrypted, RETAIN, DEMO):
+        bench.put(spec)
+        await bench.settle()
+    keys = decoded(bench, "demo-keys")
+    assert list(json.loads(keys["encryption-keys"])) != []
+    bench.put(encrypted)
+    await bench.settle()
+    assert decoded(bench, "demo-keys") == keys
+
+
 @pytest.mark.parametrize(
     "labels",
     [

@@ -151,10 +151,13 @@ def _references(chatstream: ChatStream) -> list[tuple[str, SecretKeyRef]]:
 
 
 def _mended_data(fresh: Mapping[str, str], there: Mapping[str, str]) -> dict[str, str]:
-    """What is there stays; but a password and the file that holds it belong together: both, or none."""
+    """What is there stays, also what is wanted no more: to leave out of it what was applied would delete it.
+
+    But a password and the file that holds it belong together: both, or none.
+    """
     if names.REDIS_CONF in fresh and not set(fresh) <= set(there):
-        return dict(fresh)
-    return {key: there.get(key) or value for key, value in fresh.items()}
+        return {**there, **fresh}
+    return {**fresh, **{key: value for key, value in there.items() if value}}
 
 
 def _is_labelled(fresh: Manifest, live: Object) -> bool:
