@@ -76,6 +76,13 @@ def test_a_phase_lasts_as_long_as_caches_may_be_behind() -> None:
     assert needs_reports(adding(OLD, NEW).state, LATER)
 
 
+def test_a_clock_that_was_put_back_holds_nothing_up() -> None:
+    before = NOW - timedelta(days=400)
+    assert ring(step(adding(OLD, NEW), OLD, NEW, now=before)) == (NEW, OLD)
+    just = NOW - DWELL + timedelta(milliseconds=1)
+    assert step(adding(OLD, NEW), OLD, NEW, now=just) is None
+
+
 def test_the_key_goes_to_the_front_once_every_pod_has_read_it() -> None:
     before = adding(OLD, MINE, NEW)
     assert step(before, OLD, MINE) is None

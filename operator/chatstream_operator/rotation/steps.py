@@ -52,8 +52,11 @@ def advance(
 
 
 def needs_reports(state: State, now: datetime) -> bool:
-    """Whether it is for the pods to say that the next step may be taken."""
-    return state.phase != "settled" and (state.since is None or now - state.since >= DWELL)
+    """Whether it is for the pods to say that the next step may be taken.
+
+    A phase that begins in the future is one of a clock that went wrong: what it said may be far away.
+    """
+    return state.phase != "settled" and (state.since is None or abs(now - state.since) >= DWELL)
 
 
 def find_holdouts(state: State, reports: Sequence[Report]) -> list[str]:
