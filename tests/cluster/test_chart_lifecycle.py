@@ -44,6 +44,7 @@ REFUSED = [
     ("create", "chatstreams.chatstream.dev"),
     ("delete", "chatstreams.chatstream.dev"),
     ("create", "pods"),
+    ("patch", "events.events.k8s.io"),
     ("create", "clusterrolebindings.rbac.authorization.k8s.io"),
     ("create", "serviceaccounts/token"),
     ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
