@@ -117,12 +117,12 @@ class Attributes:
 def foreign_changes(
     base: Mapping[str, str], mine: Mapping[str, str], theirs: Mapping[str, str]
 ) -> set[str] | None:
-    """The names that only they changed; None where an attribute was changed on both sides, differently."""
+    """The names that only they changed; None where an attribute was changed on both sides.
+
+    To the same value too: of two requests that counted from 5 to 6 one would be lost.
+    """
     changed = {name for name in base.keys() | theirs.keys() if base.get(name) != theirs.get(name)}
-    for name in changed:
-        if mine.get(name) != base.get(name) and mine.get(name) != theirs.get(name):
-            return None
-    return changed
+    return changed if all(mine.get(name) == base.get(name) for name in changed) else None
 
 
 def _ends(tails: Mapping[str, Tail]) -> dict[str, int]:

@@ -439,6 +439,17 @@ async def test_25h_writes_to_the_same_attribute_are_a_conflict() -> None:
     assert (await reloaded(store, id_)).get_session()["history"] == ["hi", "a"]
 
 
+async def test_25h_two_that_counted_to_the_same_number_are_a_conflict() -> None:
+    store = SpyStore()
+    id_ = await stored(store, visits=5)
+    first, second = await reloaded(store, id_), await reloaded(store, id_)
+    first.get_session()["visits"] += 1
+    second.get_session()["visits"] += 1
+    await first.save()
+    with pytest.raises(VersionConflict):
+        await second.save()
+
+
 async def test_25i_many_writers_of_different_attributes_lose_nothing() -> None:
     store = SpyStore()
     id_ = await stored(store, first=True)
