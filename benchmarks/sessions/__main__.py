@@ -23,9 +23,9 @@ from benchmarks.sessions.run import Bench, bench, count_round_trips, run_rounds
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sessions", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each case in each round")
-    parser.add_argument("--warmup", type=float, default=0.5, help="seconds before that")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each case in each round")
+    parser.add_argument("--warmup", type=float, default=0.3, help="seconds before that")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--without-peers", action="store_true", help="ours alone: nothing is installed")
     parser.add_argument("--only", default="", help="only sessions whose name begins so, for tuning")
