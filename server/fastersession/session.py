@@ -37,7 +37,8 @@ class Session:
         plain_http_with_secure_cookie: bool = False,
     ) -> None:
         """`presented_ids`: what the client brought; of several the first one that is stored counts."""
-        presented_id, *others = presented_ids or (None,)
+        ids = [one for one in presented_ids if one is not None]
+        presented_id = ids[0] if ids else None
         self.plain_http_with_secure_cookie = plain_http_with_secure_cookie
         """The cookie is Secure but the request came by http: the browser will not send the cookie back."""
         self._context = context
@@ -57,7 +58,7 @@ class Session:
         self._known_id = presented_id  # by the client, once the response has begun
         self._told_of_loss = False
         self._presented = presented_id
-        self._others = others
+        self._others = ids[1:]
 
     # --- what programs see ---------------------------------------------------------------------------
 
@@ -148,10 +149,15 @@ class Session:
             await shielded(self._release(lease))
 
     def invalidate(self) -> None:
-        """End the session at the next save: its record goes, its id is dead. A new one begins."""
+        """End the session at the next save: its record goes, its id is dead. A new one begins.
+
+        Further sessions of which the client brought the cookies go too: none of them shall turn up again.
+        """
         head = self._head
         if head.version or head.moved_from or head.id == self._presented or self._writer.is_unsure:
             self._ended.add(head.stored_id)
+        self._ended.update(self._others)
+        self._others.clear()
         self._invalidated, self._loaded = True, True
         self._begin_anew()
 

@@ -53,6 +53,17 @@ async def test_26_61_of_several_cookies_that_we_signed_the_one_that_is_stored_co
     assert (await now.ask("/count", cookie=both)).body == b"1"
 
 
+async def test_26_62_who_logs_out_ends_all_of_them() -> None:
+    store = SpyStore()
+    app = middleware(store)
+    browsers = [Browser(app), Browser(app)]
+    for browser in browsers:
+        await browser.ask("/count")
+    both = "; ".join(f"__Host-session={one.cookies['__Host-session']}" for one in browsers).encode()
+    await browsers[0].ask("/log_out", cookie=both)
+    assert len(store.memory) == 0
+
+
 async def test_26b_it_is_sent_once() -> None:
     browser = Browser(middleware(SpyStore()))
     await browser.ask("/count")
