@@ -93,8 +93,8 @@ class KeyRotator:
             operations = build_operations(secret, before, step.keys)
             live = await self._kube.patch(SECRET, chatstream.namespace, name, operations)
         except (NotFound, Refused) as error:
-            # The cache was behind, and the event that says so brings us here again. Or it is refused for good,
-            # where a hand made the Secret immutable: then each resync tries again, and nothing sooner.
+            # The cache was behind, and the event that says so brings us here again. Or it is refused for
+            # good, where a hand made the Secret immutable: then each resync tries again, and nothing sooner.
             log.info("rotation_refused", name=name, error=str(error), **told)
             return Progress(secret, waits=f"the rotation of the keys is tried again: {error}")
         log.info("rotation_step", name=name, **told)
