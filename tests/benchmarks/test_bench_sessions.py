@@ -15,6 +15,7 @@ import pytest
 from benchmarks import load
 from benchmarks.processes import REPOSITORY, BenchmarkFailed, first_line, running
 from benchmarks.sessions.cases import cases
+from devcluster import golang
 
 TINY = ("--rounds", "1", "--seconds", "0.1", "--warmup", "0", "--clients", "2", "--without-peers")
 ARGV = [sys.executable, "-m", "benchmarks.sessions"]
@@ -69,3 +70,10 @@ def test_a_server_that_does_not_start_is_named(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", "raise SystemExit('the reason')"]
     with running(argv, core=0, log=log) as process, pytest.raises(BenchmarkFailed, match="the reason"):
         first_line(process, log)
+
+
+@pytest.mark.timeout(300)  # from nothing, Go compiles its own library first
+def test_the_load_generator_passes_its_own_tests() -> None:
+    argv = [str(golang.ensure()), "test", "."]
+    done = subprocess.run(argv, cwd=load.SOURCE, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
