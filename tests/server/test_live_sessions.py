@@ -229,7 +229,15 @@ async def test_a_deletion_that_failed_can_be_tried_again(operation: str) -> None
         assert len(store) == 0
 
 
-async def test_what_cannot_be_read_is_no_conversation_and_can_be_deleted() -> None:
+@pytest.mark.parametrize(
+    "planted",
+    [
+        StoredSession('{"chat_prompt":"text"', 4e9, 4e9, 1000.0, version=1),
+        StoredSession('{"chat_prompt":"text"}', 4e9, 4e9, 1000.0, version=1),
+        StoredSession("{}", 1e300, 1e300, 1000.0, version=1),
+    ],
+)
+async def test_what_cannot_be_read_is_no_conversation_and_can_be_deleted(planted: StoredSession) -> None:
     class Tampered(MemoryStore):
         tampered = False
 
@@ -237,7 +245,7 @@ async def test_what_cannot_be_read_is_no_conversation_and_can_be_deleted() -> No
             found = await super().load(*arguments, **keywords)
             if not self.tampered or found is None:
                 return found
-            return StoredSession('{"chat_prompt":"text"', 4e9, 4e9, 1000.0, version=found.version)
+            return planted
 
     store = Tampered()
     async with chatting(store) as (_, browser):

@@ -173,7 +173,10 @@ def _shown(message: Message) -> dict[str, Any]:
 
 
 def _time(unix: float) -> str:
-    return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromtimestamp(unix, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError) as error:
+        raise unreadable("a time of the stored session is beyond all years") from error
 
 
 def _refusal(error: TurnError) -> Response:
