@@ -32,16 +32,22 @@ class Attributes:
         """Whether the attributes are other ones than those that are stored; new entries do not count."""
         return snapshot.texts != self._stored
 
-    def reset(self, record: StoredSession | None) -> None:
-        """Take over what was read; None for nothing. The dict stays the same one."""
-        raw = {} if record is None else parse(record.attributes)
-        tails = {} if record is None else record.journals
+    def reset(self, record: StoredSession) -> None:
+        """Take over what was read. The dict stays the same one."""
+        raw, tails = parse(record.attributes), record.journals
         texts, fresh = texts_of(raw), registry.decode(raw, tails)
         self._owner = object()
         self._bind(fresh.journals)
         self.live.clear()
         self.live.update(fresh.values)
         self._know(texts, _ends(tails))
+
+    def successor(self) -> "Attributes":
+        """Another session's, none yet, in the same dict; these keep theirs for whoever still works on them."""
+        successor = Attributes()
+        successor.live, self.live = self.live, dict(self.live)
+        successor.live.clear()
+        return successor
 
     def show(self, record: StoredSession) -> None:
         """Let the journals show what was read of them this time, of the version that is known."""

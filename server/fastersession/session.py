@@ -143,10 +143,12 @@ class Session:
             await shielded(self._save())
 
     async def release(self) -> None:
-        """Give the lease up without writing. Idempotent, raises nothing; its end frees it in any case."""
-        lease, self._lease, self._guard = self._lease, None, None
-        if lease is not None:
-            await shielded(self._release(lease))
+        """Give the lease up without writing. Idempotent, raises nothing; its end frees it in any case.
+
+        A save that is under way, of a caller who was cancelled, keeps the lease until it is done.
+        """
+        if self._lease is not None:
+            await shielded(self._release())
 
     def invalidate(self) -> None:
         """End the session at the next save: its record goes, its id is dead. A new one begins.
@@ -262,8 +264,11 @@ class Session:
     # --- loading -------------------------------------------------------------------------------------
 
     def _begin_anew(self) -> None:
-        self._attributes.reset(None)
-        self._writer.forget()
+        """What is under way goes on with the former session's parts: none of it gets into the new one."""
+        window = self._writer.window
+        self._attributes = self._attributes.successor()
+        self._writer = Writer(self._context, self._attributes)
+        self._writer.window = window
         self._head = Head.begin(self._context)
 
     def _owner(self) -> str:
@@ -275,10 +280,13 @@ class Session:
             return
         if self._writer.is_unsure:
             await bounded(self._writer.repeat(self._head), self._context.io_timeout)
+        id_ = self._head.id
         record = await self._read(lease)
+        if self._head.id != id_:
+            return  # it was ended or moved meanwhile: what was read is not this session any more
         if record is not None:
             self._adopt(record)
-        elif self._head.id == self._presented:
+        elif id_ == self._presented:
             await self._replace_unknown(lease)
         self._loaded = True
 
@@ -371,7 +379,13 @@ class Session:
             self._told_of_loss = True
             logger.warning("a new session was written to after the response began: it cannot be kept")
 
-    async def _release(self, lease: _Held) -> None:
+    async def _release(self) -> None:
+        async with self._lock:
+            lease, self._lease, self._guard = self._lease, None, None
+            if lease is not None:
+                await self._give_back(lease)
+
+    async def _give_back(self, lease: _Held) -> None:
         head, context = self._head, self._context
         if head.owes_record and lease.id == head.id:
             releasing = self._writer.found(head, lease.owner)

@@ -55,10 +55,6 @@ class Writer:
         """Whether something was sent, and nobody knows whether it was carried out."""
         return self._unsure is not None
 
-    def forget(self) -> None:
-        """The session has ended: what was sent without an answer is of no concern any more."""
-        self._unsure = None
-
     async def write(self, head: Head, owner: str | None, *, alone: bool) -> bool:
         """Write what changed, and give the lease of `owner` back with it. Whether there was anything.
 
