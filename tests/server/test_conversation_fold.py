@@ -84,6 +84,14 @@ def test_23r_what_is_no_entry_is_refused(entry: object) -> None:
         folded([entry])
 
 
+@pytest.mark.parametrize(
+    "setting", [{"max_turns": 1.5}, {"max_turns": True}, {"max_turns": "2"}, {"system": ["Be kind."]}]
+)
+def test_a_setting_of_the_wrong_type_is_refused(setting: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="wrong type"):
+        ChatPrompt.from_json(ChatPrompt().to_stored() | setting)
+
+
 VERSION_1 = {
     "version": 1,
     "template": "plain",

@@ -167,7 +167,10 @@ class ChatPrompt:
         """
         if data.get("version") not in (1, VERSION):
             raise ValueError(f"a stored conversation has version {data.get('version')!r}, not {VERSION}")
-        prompt = cls(data.get("template", "chatml"), data.get("system"), data.get("max_turns"))
+        system, max_turns = data.get("system"), data.get("max_turns")
+        if not isinstance(system, str | None) or type(max_turns) not in (int, type(None)):
+            raise ValueError("a stored conversation has a setting of the wrong type")
+        prompt = cls(data.get("template", "chatml"), system, max_turns)
         prompt.own_system = data.get("own_system") is True
         messages = data.get("messages", [])
         if isinstance(messages, Journal):
