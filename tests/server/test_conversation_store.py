@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -164,11 +165,15 @@ async def test_28p_a_save_does_nothing_for_each_old_message() -> None:
     assert many <= few + 20
 
 
-async def test_23v_version_1_is_rewritten_once_and_then_added_to() -> None:
-    store, id_ = MemoryStore(), "v" * 43
+async def of_version_1() -> tuple[MemoryStore, str]:
+    store, id_, now = MemoryStore(), "v" * 43, time.time()
     old = json.dumps({SESSION_KEY: {"$type": "chatstream.ChatPrompt", "$data": VERSION_1}})
-    now = time.time()
     await store.save(id_, Change(0, now, StoredSession(old, now, now, 1e5)), ttl=1e5)
+    return store, id_
+
+
+async def test_23v_version_1_is_rewritten_once_and_then_added_to() -> None:
+    store, id_ = await of_version_1()
     heads = []
     for number in range(3):
         async with turn(store, id_, WHOLE) as (_, prompt):
@@ -183,6 +188,39 @@ async def test_23v_version_1_is_rewritten_once_and_then_added_to() -> None:
         assert len(tail.entries) == 2 + 2 * (number + 1)
     assert heads[0]["version"] == 2
     assert heads[0] == heads[1] == heads[2]
+    await store.aclose()
+
+
+async def test_23v_who_only_looks_at_version_1_is_in_nobodys_way() -> None:
+    store, id_ = await of_version_1()
+    async with turn(store, id_, WHOLE) as (_, prompt):
+        looking = session_in(store, id_)
+        await looking.load()
+        seen = conversation_in(looking)
+        assert seen is not None
+        await looking.save()
+        prompt.add_requester_msg("and now?")
+        prompt.add_responder_msg("now it is written")
+    added = session_in(store, id_)
+    await added.load()
+    again = conversation_in(added)
+    assert again is not None
+    assert again.turns == 2
+    await store.aclose()
+
+
+@pytest.mark.parametrize("change", ["add_requester_msg", "set_system"])
+async def test_23v_version_1_can_be_changed_in_its_place(change: str) -> None:
+    store, id_ = await of_version_1()
+    session = session_in(store, id_)
+    await session.load()
+    prompt = conversation_in(session)
+    assert prompt is not None
+    getattr(prompt, change)("new")
+    await session.save()
+    async with turn(store, id_, WHOLE) as (_, stored):
+        assert stored.get_contents() == prompt.get_contents()
+        assert stored.system == prompt.system
     await store.aclose()
 
 

@@ -38,6 +38,7 @@ class ChatPrompt:
         self._folded: list[Message] = []  # what the journal comes to
         self._seen: tuple[int, object] = (0, None)  # of the journal, when it was folded
         self._first = 0  # of the messages, those before it are left out
+        self._origin: tuple[dict[str, Any], dict[str, Any]] | None = None  # version 1, what it says
 
     # --- writing ---
 
@@ -156,7 +157,12 @@ class ChatPrompt:
         return self._head() | {"messages": [message.to_json() for message in self._shown()]}
 
     def to_stored(self) -> dict[str, Any]:
-        """The same with the journal in place of the messages: adding one changes nothing of it."""
+        """The same with the journal in place of the messages: adding one changes nothing of it.
+
+        What was read without a journal is rewritten once it changes: to look at it is no change.
+        """
+        if self._origin is not None and self._origin[1] == self.to_json():
+            return self._origin[0]
         return self._head() | {"messages": self._journal}
 
     @classmethod
@@ -178,6 +184,7 @@ class ChatPrompt:
             prompt._journal = messages
         else:
             prompt._take(Message.from_json(message) for message in (*data.get("examples", []), *messages))
+            prompt._origin = data, prompt.to_json()
         return prompt
 
     # --- inside ---
