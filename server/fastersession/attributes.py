@@ -43,7 +43,7 @@ class Attributes:
         self._know(texts, _ends(tails))
 
     def successor(self) -> "Attributes":
-        """Another session's, none yet, in the same dict; these keep theirs for whoever still works on them."""
+        """Those of another session, none yet, in the same dict; these keep theirs for who is at work."""
         successor = Attributes()
         successor.live, self.live = self.live, dict(self.live)
         successor.live.clear()

@@ -358,9 +358,10 @@ class Session:
             await self._write()
         self._guard = None
         lease = self._lease
-        if lease is not None:
+        if lease is not None and lease.id == self._head.id:
             await self._context.store.release(lease.id, lease.owner)
             self._lease = None
+        # That of a former id locks nobody out any more: to wait for its end could only fail what is stored.
 
     async def _write(self) -> None:
         guard, head = self._guard, self._head
