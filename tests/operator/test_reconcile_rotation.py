@@ -12,7 +12,7 @@ import pytest
 from chatstream_operator.errors import Refused, Unavailable
 from chatstream_operator.kube.kinds import CHATSTREAM, DEPLOYMENT, EVENT, POD, SECRET
 from chatstream_operator.reconcile.rotator import build_operations, read_keys
-from chatstream_operator.rotation import ABSOLUTE_TIMEOUT, advance, fingerprint
+from chatstream_operator.rotation import ABSOLUTE_TIMEOUT, MOST_KEYS, advance, fingerprint
 from tests.operator.bench import Bench
 from tests.operator.rotating import ask, read_by_pods, ring, rotate, state, write_ring
 from tests.operator.samples import DEMO, KEY, chatstream
@@ -179,6 +179,16 @@ async def test_a_rotation_that_is_refused_is_told(bench: Bench) -> None:
     assert "tried again: field is immutable" in bench.condition("SessionsReady")["message"]
     await bench.settle()
     assert len(ring(bench)) == 2
+
+
+async def test_a_request_that_finds_no_room_is_told_and_writes_nothing(bench: Bench) -> None:
+    await make_ready(bench)
+    write_ring(bench, *(f"key number {number:05}" for number in range(MOST_KEYS)))
+    bench.annotate(rotate_keys="a")
+    assert await bench.settle() is None
+    assert len(ring(bench)) == MOST_KEYS
+    message = bench.condition("SessionsReady")["message"]
+    assert f"asked for (a), but session-keys holds {MOST_KEYS} or more: wait until" in message
 
 
 async def test_an_api_server_that_is_away_loses_nothing(bench: Bench) -> None:

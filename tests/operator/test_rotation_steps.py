@@ -10,12 +10,14 @@ import pytest
 from chatstream_operator.rotation import (
     ABSOLUTE_TIMEOUT,
     DWELL,
+    MOST_KEYS,
     InvalidKeys,
     Keys,
     Report,
     State,
     Step,
     advance,
+    find_full_rings,
     find_holdouts,
     fingerprint,
     needs_reports,
@@ -129,6 +131,17 @@ def test_a_second_request_waits_for_the_first_and_then_begins() -> None:
     found = taken(advance(settled, request="b", now=LATER, reports=None, new_key=lambda: MINE))
     assert (ring(found), found.keys.state.handled) == ((NEW, OLD, MINE), "b")
     assert found.keys.state.idle == settled.state.idle
+
+
+def test_a_full_ring_takes_no_further_key_until_one_is_retired() -> None:
+    ring_of = tuple(f"key number {number:05}" for number in range(MOST_KEYS))
+    full = keys(*ring_of, idle={"session-keys": {fingerprint(ring_of[-1]): NOW}})
+    assert find_full_rings(full, "b") == ["session-keys"]
+    assert find_full_rings(full, "") == []
+    assert step(full, request="b") is None
+    retired = taken(step(full, request="b", now=NOW + timedelta(seconds=ABSOLUTE_TIMEOUT)))
+    assert (retired.reason, find_full_rings(retired.keys, "b")) == ("KeysRetired", [])
+    assert len(ring(step(retired.keys, request="b"))) == MOST_KEYS
 
 
 def test_a_request_that_is_withdrawn_goes_on_to_its_end() -> None:

@@ -24,12 +24,14 @@ from chatstream_operator.reconcile.probes import Prober, can_answer
 from chatstream_operator.reconcile.secrets import new_secret
 from chatstream_operator.rotation import (
     DWELL,
+    MOST_KEYS,
     InvalidKeys,
     Keys,
     Report,
     State,
     Step,
     advance,
+    find_full_rings,
     find_holdouts,
     needs_reports,
     read_ring,
@@ -81,6 +83,8 @@ class KeyRotator:
         reports = await self._ask(chatstream, now) if needs_reports(keys.state, now) else None
         request = chatstream.rotation_request
         step = advance(keys, request=request, now=now, reports=reports, new_key=new_secret)
+        if step is None and (full := find_full_rings(keys, request)):
+            return Progress(secret, waits=_no_room(full, request))
         if step is None:
             return _waiting(secret, keys.state, reports, now)
         return await self._write(chatstream, secret, keys, step)
@@ -164,6 +168,13 @@ def _waiting(secret: Object, state: State, reports: Sequence[Report] | None, now
     more = f" and {len(holdouts) - NAMED} more" if len(holdouts) > NAMED else ""
     waits = f"a new key is being {what} ({state.handled}), which waits for pod {listed}{more}"
     return Progress(secret, waits=waits, again=AGAIN_SECONDS if age < PATIENCE else None)
+
+
+def _no_room(rings: Sequence[str], request: str) -> str:
+    return (
+        f"a new key is asked for ({request}), but {' and '.join(rings)} holds {MOST_KEYS} or more: "
+        "wait until one is retired, or take out what no session needs"
+    )
 
 
 def _may_serve(raw: Object, chatstream: ChatStream, now: datetime) -> bool:

@@ -15,9 +15,11 @@ from chatstream_operator.rotation.state import Keys, State
 from chatstream_operator.rotation.steps import (
     ABSOLUTE_TIMEOUT,
     DWELL,
+    MOST_KEYS,
     Report,
     Step,
     advance,
+    find_full_rings,
     find_holdouts,
     needs_reports,
 )
@@ -25,6 +27,7 @@ from chatstream_operator.rotation.steps import (
 __all__ = [
     "ABSOLUTE_TIMEOUT",
     "DWELL",
+    "MOST_KEYS",
     "InvalidKeys",
     "Keys",
     "Report",
@@ -32,6 +35,7 @@ __all__ = [
     "State",
     "Step",
     "advance",
+    "find_full_rings",
     "find_holdouts",
     "fingerprint",
     "needs_reports",

@@ -14,6 +14,9 @@ ABSOLUTE_TIMEOUT = 2_592_000.0
 DWELL = timedelta(seconds=10)
 """A phase lasts so long at least: a pod that starts may be given what the API server's caches held before."""
 
+MOST_KEYS = 32
+"""In a ring: a forged cookie is held against each of them. Whoever asks for more, as every hour, waits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -44,8 +47,8 @@ def advance(
     if seen != keys:
         return Step(seen)
     if keys.state.phase == "settled":
-        asked = request not in ("", keys.state.handled)
-        return _begin(keys, request, now, new_key) if asked else _retire(keys, now)
+        begins = _is_asked(keys.state, request) and not find_full_rings(keys, request)
+        return _begin(keys, request, now, new_key) if begins else _retire(keys, now)
     if reports is None or not needs_reports(keys.state, now) or find_holdouts(keys.state, reports):
         return None
     return _promote(keys, now) if keys.state.phase == "adding" else _settle(keys, now)
@@ -59,10 +62,21 @@ def needs_reports(state: State, now: datetime) -> bool:
     return state.phase != "settled" and (state.since is None or abs(now - state.since) >= DWELL)
 
 
+def find_full_rings(keys: Keys, request: str) -> list[str]:
+    """The rings in which a key that is asked for has no place, until one is retired or taken out by hand."""
+    if keys.state.phase != "settled" or not _is_asked(keys.state, request):
+        return []
+    return [name for name, ring in keys.rings.items() if len(ring) >= MOST_KEYS]
+
+
 def find_holdouts(state: State, reports: Sequence[Report]) -> list[str]:
     """The pods that the rotation waits for, each with what it lacks."""
     found = ((report.pod, _lacks(state, report)) for report in reports)
     return [f"{pod} ({lacks})" for pod, lacks in found if lacks]
+
+
+def _is_asked(state: State, request: str) -> bool:
+    return request not in ("", state.handled)
 
 
 def _lacks(state: State, report: Report) -> str:
