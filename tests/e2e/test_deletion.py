@@ -45,7 +45,7 @@ async def test_deleting_a_chatstream_leaves_nothing_behind(
     assert await browsers(await chat.url()).reply("[[tokens=2]]") == "tok1 tok2 "
     made = {name.partition("/")[0] for name in await now() - given}
     needed = {"deployment.apps", "statefulset.apps", "service", "secret", "persistentvolumeclaim", "pod"}
-    assert needed <= made, made
+    assert needed | {"networkpolicy.networking.k8s.io"} <= made, made
     assert any(name.startswith("volume of ") for name in made)
     await chat.drop()
     await eventually(now, lambda seen: seen == given, what="nothing is left", within=120, every=1)
