@@ -75,7 +75,8 @@ class Exports:
 
 
 async def delete_session(request: Request, metrics: Metrics) -> Response:
-    """204 once nothing of the session is stored any more; the middleware has the cookie expire.
+    """204 once nothing of the session is stored any more but, for a moment, the lease under which it was
+    deleted; the middleware has the cookie expire.
 
     What cannot be read can be deleted all the same. Raises SessionError where it is still there: the
     middleware answers then, and leaves the cookie as it is.
