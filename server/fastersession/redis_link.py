@@ -67,6 +67,7 @@ class RedisLink:
         self._circuit = circuit or Circuit()
         self._last = StoreUnavailable(where)
         self._closed = False
+        self._running: set[asyncio.Task[object]] = set()
 
     @property
     def client(self) -> Redis:
@@ -101,15 +102,24 @@ class RedisLink:
         except SessionError:
             self._succeeded()
             raise
-        except BaseException:
+        except BaseException as error:
             self._circuit.abandoned(ticket)
+            if isinstance(error, asyncio.CancelledError) and self._closed and not _is_being_cancelled():
+                raise self._is_closed() from None
             raise
         self._succeeded()
         return result
 
     async def aclose(self) -> None:
-        """Close every connection; later calls are refused."""
+        """End every call that is under way, and close every connection; later calls are refused.
+
+        Closing alone would miss the connections that are being opened: their calls go on with them.
+        """
         self._closed = True
+        for call in self._running:
+            call.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.io_timeout)
         await self._client.aclose()
 
     # --- one call ------------------------------------------------------------------------------------
@@ -122,13 +132,17 @@ class RedisLink:
             raise self._too_late(progress) from error
 
     async def _in_a_place(self, attempt: Attempt[T], progress: _Progress) -> T:
-        async with self._places:
-            progress.waits_for_place = False
-            try:
+        if self._closed:
+            raise self._is_closed()
+        running = asyncio.current_task()
+        assert running is not None
+        self._running.add(running)
+        try:
+            async with self._places:
+                progress.waits_for_place = False
                 return await self._with_retries(attempt, progress)
-            finally:
-                if self._closed:
-                    await self._client.aclose()  # it may have connected since
+        finally:
+            self._running.discard(running)
 
     async def _with_retries(self, attempt: Attempt[T], progress: _Progress) -> T:
         failures = 0
@@ -144,8 +158,6 @@ class RedisLink:
             pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 (spread, no secret)
             failures += 1
-            if self._closed:
-                raise self._is_closed()
 
     def _too_late(self, progress: _Progress) -> StoreUnavailable:
         limit = f"within {self.io_timeout:g} s"
@@ -173,3 +185,9 @@ class RedisLink:
     def _succeeded(self) -> None:
         if self._circuit.succeeded():
             logger.warning("%s answers again", self._where)
+
+
+def _is_being_cancelled() -> bool:
+    """Whether whoever calls is cancelled, and not only what it waits for."""
+    caller = asyncio.current_task()
+    return caller is not None and caller.cancelling() > 0
