@@ -278,8 +278,11 @@ class Session:
         if lease is None and self._head.id != self._presented:
             self._loaded = True
             return
+        await bounded(self._load_stored(lease), self._context.io_timeout)
+
+    async def _load_stored(self, lease: Lease | None) -> None:
         if self._writer.is_unsure:
-            await bounded(self._writer.repeat(self._head), self._context.io_timeout)
+            await self._writer.repeat(self._head)
         id_ = self._head.id
         record = await self._read(lease)
         if self._head.id != id_:
@@ -293,8 +296,7 @@ class Session:
     async def _read(self, lease: Lease | None) -> StoredSession | None:
         context, held, id_ = self._context, self._lease, self._head.id
         try:
-            reading = context.store.load(id_, lease=lease, window=self._writer.window)
-            record = await bounded(reading, context.io_timeout)
+            record = await context.store.load(id_, lease=lease, window=self._writer.window)
         except LeaseHeld:
             raise
         except BaseException:
@@ -325,7 +327,7 @@ class Session:
         if self._others and not self._loaded:
             self._presented = self._known_id = self._others.pop(0)
             self._head = Head.begin(self._context, self._presented)
-            await self._load(lease)
+            await self._load_stored(lease)
             return
         self._previous_ended = True
         self._begin_anew()

@@ -1,10 +1,13 @@
 """A session that one task ends or gives free while another one of the same request is at work on it."""
 
 import asyncio
+import time
 
 import pytest
 
-from fastersession import Lease, LeaseHeld
+from fastersession import Lease, LeaseHeld, Session, StoreTimeout
+from fastersession.context import SessionContext
+from fastersession.leases import LeaseReturner
 from tests.fastersession.spy import SpyStore, eventually
 from tests.fastersession.test_session import LEASE, reloaded, session, stored
 
@@ -127,3 +130,25 @@ async def test_24_34_a_session_that_moves_while_it_is_read_again_is_whole_under_
     await turn.save()
     assert dict((await reloaded(store, turn.id)).get_session()) == {"user": "ada", "cart": [1]}
     assert (await reloaded(store, id_)).is_new
+
+
+async def test_28_100_a_load_that_asks_several_times_takes_no_longer_than_one() -> None:
+    """For each of the cookies of a browser, and for the lease of a new session."""
+
+    class Slow(SpyStore):
+        async def _called(self, name: str) -> None:
+            await super()._called(name)
+            await asyncio.sleep(0.15)
+
+    store = Slow()
+    context = SessionContext(store, LeaseReturner(store, 0.2), store.clock, 0.2, 1000.0, 5000.0)
+    asking = Session(context, "one", "two", "three")
+    began = time.monotonic()
+    with pytest.raises(StoreTimeout):
+        await asking.load(lease_seconds=LEASE)
+    assert time.monotonic() - began < 0.3
+
+    async def all_are_free() -> bool:
+        return len(store.memory) == 0
+
+    await eventually(all_are_free)
