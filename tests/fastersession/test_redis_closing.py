@@ -15,7 +15,7 @@ STEP = 0.00002
 async def closed_after(server: RedisServer, seconds: float, calls: int) -> None:
     """The loop ends with this: what goes on then is cancelled."""
     store = RedisStore.from_url(server.url, password=server.password)
-    loading = [asyncio.ensure_future(store.load("s")) for _ in range(calls)]
+    loading = [asyncio.ensure_future(store.load("nobody")) for _ in range(calls)]
     await asyncio.sleep(seconds)
     await store.aclose()
     results = await asyncio.gather(*loading, return_exceptions=True)
