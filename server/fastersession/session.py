@@ -44,7 +44,7 @@ class Session:
         self._context = context
         self._lock = asyncio.Lock()
         self._attributes = Attributes()
-        self._writer = Writer(context, self._attributes)
+        self._writer = Writer(context, self._attributes, context.window)
         self._head = Head.begin(context, presented_id)
         self._lease: _Held | None = None
         self._guard: _Held | None = None  # the lease that changes were made under, given up or not
@@ -265,10 +265,8 @@ class Session:
 
     def _begin_anew(self) -> None:
         """What is under way goes on with the former session's parts: none of it gets into the new one."""
-        window = self._writer.window
         self._attributes = self._attributes.successor()
-        self._writer = Writer(self._context, self._attributes)
-        self._writer.window = window
+        self._writer = Writer(self._context, self._attributes, self._writer.window)
         self._head = Head.begin(self._context)
 
     def _owner(self) -> str:

@@ -12,7 +12,7 @@ from fastersession.cookies import new_id
 from fastersession.errors import InvalidSessionData, StoreUnavailable, VersionConflict
 from fastersession.head import Head
 from fastersession.journal import Fresh
-from fastersession.records import Append, Change, StoredSession
+from fastersession.records import Append, Change, StoredSession, Window
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ class _Write:
 class Writer:
     """Writes one session's attributes and journals for its `Session`, which lets one call in at a time."""
 
-    def __init__(self, context: SessionContext, attributes: Attributes) -> None:
-        self.window = context.window
+    def __init__(self, context: SessionContext, attributes: Attributes, window: Window) -> None:
+        self.window = window
         self._context = context
         self._attributes = attributes
         self._unsure: _Write | None = None  # sent, and no answer came
