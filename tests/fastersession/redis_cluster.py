@@ -50,7 +50,9 @@ class Cluster:
             await eventually(self._has_replica, seconds=15)
 
     async def whole(self) -> None:
-        """Wait until all nodes agree that every slot is served."""
+        """Have every node run, and wait until all agree that every slot is served."""
+        for node in self._buses:
+            node.revive()  # a test that failed may have left it frozen
         await eventually(self._is_whole, seconds=15)
 
     async def empty(self) -> None:

@@ -86,6 +86,13 @@ class RedisServer:
         """Let it go on."""
         self._signal(signal.SIGCONT)
 
+    def revive(self) -> None:
+        """Have it run, whatever was done to it."""
+        if self._process is None:
+            self.start()
+        else:
+            self.resume()
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
