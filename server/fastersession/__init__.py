@@ -23,7 +23,7 @@ from fastersession.keys import KeyRing
 from fastersession.memory import MemoryStore
 from fastersession.middleware import FasterSessionMiddleware
 from fastersession.records import Append, Change, Lease, StoredSession, Tail, Window
-from fastersession.redis_store import RedisStore
+from fastersession.redis import RedisStore
 from fastersession.session import Session
 from fastersession.store import SessionStore
 

@@ -8,7 +8,7 @@ from redis import exceptions as redis
 from redis.asyncio.connection import Connection
 
 from fastersession import errors
-from fastersession.redis_errors import named
+from fastersession.redis.errors import named
 
 NO_PASSWORD_SET = (
     "ERR AUTH <password> called without any password configured for the default user. "

@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MaxConnectionsError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from fastersession.redis_quick import QuickPool, QuickRedis
+from fastersession.redis.quick import QuickPool, QuickRedis
 from tests.fastersession.redis_server import RedisServer
 from tests.fastersession.spy import eventually
 

@@ -22,7 +22,7 @@ from fastersession import (
     StoreUnreachable,
     VersionConflict,
 )
-from fastersession.redis_sentinel import CHECK_PERIOD, MasterPool, Sentinels
+from fastersession.redis.sentinel import CHECK_PERIOD, MasterPool, Sentinels
 from tests.fastersession.certificates import Authority
 from tests.fastersession.faults import CALLS, IO_TIMEOUT, SLACK, A, fails, opened, read, recovers, write
 from tests.fastersession.redis_sentinels import SERVICE, SentinelGroup

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastersession import RedisStore
-from fastersession.redis_url import RedisUrl, parse_redis_url
+from fastersession.redis.url import RedisUrl, parse_redis_url
 
 SECRET = "hunter2"
 

@@ -13,11 +13,11 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.backoff import NoBackoff
 
-from fastersession.redis_errors import REDIS_ERRORS
-from fastersession.redis_quick import QuickPool, QuickRedis
-from fastersession.redis_sentinel import MasterPool, Sentinels
-from fastersession.redis_tls import TlsConnection, TlsSentinelManagedConnection, Trust, trust_in
-from fastersession.redis_url import RedisUrl
+from fastersession.redis.errors import REDIS_ERRORS
+from fastersession.redis.quick import QuickPool, QuickRedis
+from fastersession.redis.sentinel import MasterPool, Sentinels
+from fastersession.redis.tls import TlsConnection, TlsSentinelManagedConnection, Trust, trust_in
+from fastersession.redis.url import RedisUrl
 
 logger = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from fastersession.errors import (
     StoreUnavailable,
     StoreUnreachable,
 )
-from fastersession.redis_client import RedisClient
-from fastersession.redis_errors import REDIS_ERRORS, named
-from fastersession.redis_script import RedisScript
+from fastersession.redis.client import RedisClient
+from fastersession.redis.errors import REDIS_ERRORS, named
+from fastersession.redis.script import RedisScript
 
 logger = logging.getLogger(__name__)
 

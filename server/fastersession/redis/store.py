@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastersession import redis_scripts
 from fastersession.errors import LeaseHeld, VersionConflict
 from fastersession.records import Change, Lease, StoredSession, Tail, Window
-from fastersession.redis_answers import Args, asked, checked, stored_session, tail, written
-from fastersession.redis_client import Timeouts, open_client
-from fastersession.redis_clock import RedisClock
-from fastersession.redis_link import RedisLink
-from fastersession.redis_url import parse_redis_url
+from fastersession.redis import scripts
+from fastersession.redis.answers import Args, asked, checked, stored_session, tail, written
+from fastersession.redis.client import Timeouts, open_client
+from fastersession.redis.clock import RedisClock
+from fastersession.redis.link import RedisLink
+from fastersession.redis.url import parse_redis_url
 
 _WINDOW = Window()
 
@@ -31,10 +31,10 @@ class RedisStore:
         self._prefix = prefix
         self._clock = RedisClock()
         script = link.script
-        self._load, self._save = script(redis_scripts.LOAD), script(redis_scripts.SAVE)
-        self._touch, self._delete = script(redis_scripts.TOUCH), script(redis_scripts.DELETE)
-        self._release, self._read = script(redis_scripts.RELEASE), script(redis_scripts.READ)
-        self._snapshot, self._plant = script(redis_scripts.SNAPSHOT), script(redis_scripts.PLANT)
+        self._load, self._save = script(scripts.LOAD), script(scripts.SAVE)
+        self._touch, self._delete = script(scripts.TOUCH), script(scripts.DELETE)
+        self._release, self._read = script(scripts.RELEASE), script(scripts.READ)
+        self._snapshot, self._plant = script(scripts.SNAPSHOT), script(scripts.PLANT)
 
     @classmethod
     def from_url(
