@@ -92,12 +92,7 @@ class SqlStore:
         """See SessionStore.touch."""
 
         def job(db: sqlite3.Connection) -> None:
-            now = self._clock()
-            db.execute(
-                "UPDATE sessions SET expires_at = ?, accessed_at = max(accessed_at, ?)"
-                " WHERE id = ? AND expires_at > ?",
-                [now + ttl, accessed_at, session_id, now],
-            )
+            tables.touch(db, session_id, ttl, accessed_at, self._clock())
 
         await self._worker.run(job, writes=True)
 

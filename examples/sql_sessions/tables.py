@@ -86,15 +86,32 @@ def write(
     if version and _was_made(db, id_, change):
         return version if change.record is None else change.expected_version + 1
     _check_version(change, version)
+    holder = _holder(db, id_, now)
     if release is not None:
-        _check_lease(_holder(db, id_, now), release, change, version)
+        _check_lease(holder, release, change, version)
     if version == 0:
         db.execute("DELETE FROM sessions WHERE id = ?", [id_])  # it expired: entries and all
     made = version + 1
-    _write_head(db, id_, change, made, now + ttl)
+    _write_head(db, id_, change, made, _end(now + ttl, holder, release))
     for name, append in change.appends.items():
         _append(db, id_, name, append, change.mark, may_begin=name in change.journals)
     return made
+
+
+def _end(expires_at: float, holder: tuple[str, float] | None, release: str | None = None) -> float:
+    """When a session ends: not before the lease of whoever keeps it, who counts on the session."""
+    if holder is None or holder[0] == release:
+        return expires_at
+    return max(expires_at, holder[1])
+
+
+def touch(db: sqlite3.Connection, id_: str, ttl: float, accessed_at: float, now: float) -> None:
+    """Let a session live on, if there is one."""
+    db.execute(
+        "UPDATE sessions SET expires_at = ?, accessed_at = max(accessed_at, ?)"
+        " WHERE id = ? AND expires_at > ?",
+        [_end(now + ttl, _holder(db, id_, now)), accessed_at, id_, now],
+    )
 
 
 def _check_version(change: Change, version: int) -> None:

@@ -76,7 +76,7 @@ class MemoryStore:
             check(kept, change)
             if release is not None:
                 _check_lease(holder, release, kept, change)
-            kept = self._carry_out(session_id, kept, change, now + ttl)
+            kept = self._carry_out(session_id, kept, change, _end(now + ttl, holder, release))
         if holder is not None and holder.owner == release:
             del self._leases[session_id]
         return kept.record.version if change.record is None else change.expected_version + 1
@@ -116,7 +116,8 @@ class MemoryStore:
         now = self._clock()
         kept = self._live(session_id, now)
         if kept is not None:
-            kept.record, kept.expires_at = kept.record.touched(accessed_at), now + ttl
+            kept.record = kept.record.touched(accessed_at)
+            kept.expires_at = _end(now + ttl, self._holder(session_id, now))
 
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
         """See SessionStore.delete."""
@@ -195,3 +196,10 @@ def _check_lease(holder: _Held | None, owner: str, kept: KeptSession | None, cha
         raise VersionConflict("another request took the session's lease over")
     if holder is None:
         check_version(kept, change.expected_version)  # it was lost: did somebody write meanwhile?
+
+
+def _end(expires_at: float, holder: _Held | None, release: str | None = None) -> float:
+    """When a session ends: not before the lease of whoever keeps it, who counts on the session."""
+    if holder is None or holder.owner == release:
+        return expires_at
+    return max(expires_at, holder.expires_at)

@@ -60,7 +60,10 @@ class SessionStore(Protocol):
         ...
 
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
-        """Let an unchanged session live `ttl` seconds from now; nothing where there is none."""
+        """Let an unchanged session live `ttl` seconds from now; nothing where there is none.
+
+        Neither this nor a save ends a session before the lease that somebody keeps on it.
+        """
         ...
 
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:

@@ -169,7 +169,7 @@ class Model:
         for key, append in change.appends.items():
             kept.entries[key] += [(text, sent.number) for text in append.entries]
             kept.first[key] = max(kept.first[key], len(kept.entries[key]) - append.limit)
-        kept.version, kept.end = kept.version + 1, self.now + operation.seconds
+        kept.version, kept.end = kept.version + 1, self._end(operation, sent.release)
         kept.writers.append(sent.number)
         kept.accessed = sent.now if change.record else max(kept.accessed, sent.now)
         self.sessions[operation.id] = kept
@@ -194,7 +194,7 @@ class Model:
                 self.sessions["u"] = kept.copy(self.now + operation.seconds)
                 return kept.version
             case "touch" if kept is not None:
-                kept.end, kept.accessed = self.now + operation.seconds, self.now
+                kept.end, kept.accessed = self._end(operation), self.now
             case "delete":
                 if (kept.version if kept else 0) != operation.expected:
                     return "conflict"
@@ -204,6 +204,10 @@ class Model:
             case "elapse":
                 self.now += operation.seconds - 3
         return None
+
+    def _end(self, operation: Operation, release: str | None = None) -> int:
+        owner, end = self.leases.get(operation.id, (release, 0))
+        return max(self.now + operation.seconds, end if owner != release else 0)
 
     def _lease(self, operation: Operation, kept: Kept | None) -> Answer:
         holder = self.leases.get(operation.id)

@@ -75,6 +75,12 @@ local function read_entries(key, journal, from, to)
   return values
 end
 
+-- Whoever has the lease counts on the session until that ends.
+local function live(ttl, may_be_leased)
+  if may_be_leased then ttl = math.max(ttl, redis.call('PTTL', KEYS[2])) end
+  redis.call('PEXPIRE', KEYS[1], ttl)
+end
+
 local function holder(key)
   local owner = redis.pcall('GET', key)
   if type(owner) == 'table' then return nil, refusal(owner) end
@@ -278,7 +284,7 @@ local function write(head, appends)
     lines[#lines + 1] = table.concat({journal, known.number, known.first, known.after}, ' ')
   end
   if record ~= '' or #lines > 0 then redis.call('HSET', KEYS[1], 'journals', table.concat(lines, '\\n')) end
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  live(tonumber(ARGV[4]), owner == '')
 end
 
 local head, problem = read_head(KEYS[1])
@@ -343,7 +349,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {'ok'}
 """
 
-# KEYS record. ARGV accessed, ttl ms. -> {"ok"} | {"invalid", why}
+# KEYS record, lease. ARGV accessed, ttl ms. -> {"ok"} | {"invalid", why}
 TOUCH = (
     _PRELUDE
     + """
@@ -351,7 +357,7 @@ local head, problem = read_head(KEYS[1])
 if problem then return problem end
 if head.version > 0 then
   redis.call('HSET', KEYS[1], 'accessed', ARGV[1])
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+  live(tonumber(ARGV[2]), true)
 end
 return {'ok'}
 """

@@ -120,7 +120,7 @@ class RedisStore:
     async def touch(self, session_id: str, /, *, ttl: float, accessed_at: float) -> None:
         """See SessionStore.touch."""
         args: Args = [repr(accessed_at), _milliseconds(ttl)]
-        checked(await self._link.call(lambda _: self._touch(self._keys(session_id)[:1], args)))
+        checked(await self._link.call(lambda _: self._touch(self._keys(session_id), args)))
 
     async def delete(self, session_id: str, /, *, expected_version: int | None = None) -> None:
         """See SessionStore.delete. Without a version it removes what is no session of ours too."""

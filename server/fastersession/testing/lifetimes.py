@@ -90,6 +90,18 @@ class Lifetimes(Hooks):
             kept = entries(await found(store, id_), journal)
             assert kept == (0, ["a", "b"]), f"a leased session's journals outlive its time with it: {kept}"
 
+    async def test_nobody_else_ends_what_is_leased(self) -> None:
+        async with self.stores() as (store, twin):
+            touched, saved, journal = fresh(), fresh(), key()
+            for id_ in (touched, saved):
+                await store.save(id_, written(0, None, {journal: adding("a")}), ttl=LONG)
+                await store.load(id_, lease=Lease("worker", LONG))
+            await twin.touch(touched, ttl=self.short, accessed_at=START)
+            await twin.save(saved, appended(1, {journal: adding("b", after=1)}), ttl=self.short)
+            await self.let_pass(2 * self.short)
+            assert await store.load(touched) is not None, "touch() ended a session before its lease"
+            assert await store.load(saved) is not None, "save() ended a session before another's lease"
+
     async def test_a_short_lease_shortens_no_session(self) -> None:
         async with self.opened() as store:
             id_ = fresh()
