@@ -21,6 +21,7 @@ START = 1_800_000_000.0
 A = Lease("owner-a", 30)
 
 Call = Callable[[RedisStore], Awaitable[object]]
+Kinds = type[StoreUnavailable] | tuple[type[StoreUnavailable], ...]
 
 
 async def write(
@@ -74,7 +75,7 @@ async def opened(
         await store.aclose()
 
 
-async def fails(store: RedisStore, call: Call, kind: type[StoreUnavailable] = StoreUnavailable) -> str:
+async def fails(store: RedisStore, call: Call, kind: Kinds = StoreUnavailable) -> str:
     """The error's text. The call must end in time, with this very error; no text tells a secret."""
     began = time.monotonic()
     with pytest.raises(StoreUnavailable) as error:

@@ -41,7 +41,7 @@ def decoded(text: str) -> dict[str, Any]:
     return registry.decode(raw).values
 
 
-DEEP = '{"a":' + '{"a":' * 600 + "1" + "}" * 601
+DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 KEYS = st.text(max_size=5) | st.just("$type") | st.just("$data")
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

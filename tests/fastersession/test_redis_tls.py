@@ -116,7 +116,9 @@ async def test_28_67_a_redis_that_asks_for_our_certificate_gets_it(
     server = start(authority.issue("127.0.0.1"))
     await server.ask("CONFIG", "SET", "tls-auth-clients", "yes")
     async with opened(server.url, ca_file=authority.path) as store:
-        assert "certificate" in (await fails(store, CALLS["load"], StoreDenied)).lower()
+        # With TLS 1.3 the refusal comes after the handshake, and may be overtaken by the connection's end.
+        text = (await fails(store, CALLS["load"], (StoreDenied, StoreUnreachable))).lower()
+        assert "certificate" in text or "connection" in text
     ours = authority.issue("chat")
     url = f"{server.url}?ssl_certfile={ours.certificate}&ssl_keyfile={ours.key}"
     async with opened(url, ca_file=authority.path) as store:

@@ -68,7 +68,7 @@ def test_there_are_no_snapshots_beside_the_log(server: ManagedRedis) -> None:
 def test_a_full_redis_refuses_and_evicts_nothing(server: ManagedRedis) -> None:
     assert server.client.config_get("maxmemory") == {"maxmemory": str(256 * 1024 * 1024)}
     write(server, 0, 100)
-    server.client.config_set("maxmemory", "1mb")
+    server.client.config_set("maxmemory", "64kb")
     with pytest.raises(OutOfMemoryError):
         server.client.hset("session:more", "record", "x")
     assert server.client.dbsize() == 100

@@ -49,7 +49,7 @@ _CODES: dict[str, type[SessionError]] = {
 _CODE = re.compile(rf"\b({'|'.join(_CODES)})\b")
 _TOO_MANY_CLIENTS = "max number of clients reached"
 _NO_CLUSTER = "Cluster mode is not enabled on this node"
-_NO_RIGHTS_IN_SCRIPT = "The user executing the script can't"
+_NO_RIGHTS_IN_SCRIPT = re.compile("The user executing the script can't|ACL failure in script")
 _REFUSES_OURS = re.compile(r"ALERT_(?:\w*CERTIFICATE\w*|UNKNOWN_CA)")
 _LONGEST = 200
 
@@ -77,7 +77,7 @@ def _kind(error: BaseException) -> tuple[type[SessionError], str] | None:
         return StoreFailed, text
     if _REFUSES_OURS.search(text):
         return StoreDenied, f"it asks for a certificate of ours that it trusts ({_text(error)})"
-    if _NO_RIGHTS_IN_SCRIPT in text:
+    if _NO_RIGHTS_IN_SCRIPT.search(text):
         return StoreDenied, _text(error)
     if isinstance(error, AuthenticationError | AuthorizationError):
         return StoreDenied, f"the password was refused ({_text(error)})"

@@ -54,10 +54,7 @@ class RedisUrl:
 
 def parse_redis_url(url: str) -> RedisUrl:
     """Raises ValueError, in words for people, where it is no URL of the kinds in the documentation."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # whose text quotes it
-        raise ValueError("the Redis URL cannot be read") from None
+    parts = _split(url)
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"the Redis URL needs a scheme of these: {', '.join(f'{s}://' for s in _SCHEMES)}")
     kind, tls = _SCHEMES[parts.scheme]
@@ -79,6 +76,20 @@ def parse_redis_url(url: str) -> RedisUrl:
         password=password or None,
         options=options,
     )
+
+
+def _split(url: str) -> SplitResult:
+    """As urlsplit, which from Python 3.12 on takes brackets around the only host alone."""
+    scheme, _, rest = url.partition("://")
+    end = min((rest.index(mark) for mark in "/?#" if mark in rest), default=len(rest))
+    return _readable(f"{scheme}://{rest[end:]}")._replace(netloc=rest[:end])
+
+
+def _readable(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # whose text quotes it
+        raise ValueError("the Redis URL cannot be read") from None
 
 
 def _allowed(kind: Kind, *, tls: bool) -> set[str]:
@@ -133,8 +144,8 @@ def _hosts(text: str, kind: Kind) -> tuple[tuple[str, int], ...]:
 
 
 def _host(text: str, default: int) -> tuple[str, int]:
+    parts = _readable(f"//{text}")
     try:
-        parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"a port in the Redis URL is no number up to 65535 ({_HINT})") from None
