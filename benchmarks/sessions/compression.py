@@ -4,22 +4,18 @@ Saves a value of chat messages in Redis and loads it again, as it is and through
 (the fastest that the standard library has), and prints a table and one line of JSON.
 """
 
-import argparse
-import asyncio
 import json
-import platform
 import random
 import statistics
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
 
-from tests.fastersession.redis_server import RedisServer
+from benchmarks.sessions.in_redis import compared, print_json
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIZES = (256, 1024, 4096, 16384, 65536)
@@ -96,24 +92,13 @@ def summary(text: str, taken: dict[str, list[float]]) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--rounds", type=int, default=300)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = RedisServer(Path(folder))
-        server.start()
-        try:
-            rows = asyncio.run(compare(server.url, server.password, options.runs, options.rounds))
-        finally:
-            server.kill()
-    print(f"Python {platform.python_version()}, {options.runs} runs of {options.rounds} saves and loads")
+    rows = compared(compare, description=__doc__, rounds=300, what="saves and loads")
     print("  bytes form    in Redis  median us       min       max  pays below MB/s")
     for row in rows:
         pays = "" if row.pays_below_megabytes_per_second is None else row.pays_below_megabytes_per_second
         times = f"{row.microseconds:>10} {row.fastest:>9} {row.slowest:>9}"
         print(f"{row.bytes:>7} {row.form:<7} {row.stored_bytes:>8} {times}  {pays}")
-    print(json.dumps({"python": platform.python_version(), "rows": [asdict(row) for row in rows]}))
+    print_json(rows)
 
 
 if __name__ == "__main__":

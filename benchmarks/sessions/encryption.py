@@ -4,18 +4,13 @@ A turn of a conversation, one load and one save that appends two messages, on se
 messages, plain and encrypted. Prints a table and one line of JSON.
 """
 
-import argparse
-import asyncio
 import json
-import platform
 import statistics
-import tempfile
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
+from benchmarks.sessions.in_redis import compared, print_json
 from fastersession import Append, Change, EncryptedStore, RedisStore, SessionStore, StoredSession
-from tests.fastersession.redis_server import RedisServer
 
 LENGTHS = (2, 200, 1_000)
 MESSAGE = json.dumps({"id": "0123456789abcdef", "role": "assistant", "text": "such is the word " * 30})
@@ -74,22 +69,11 @@ async def compare(url: str, password: str, runs: int, rounds: int) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--rounds", type=int, default=100)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        server = RedisServer(Path(folder))
-        server.start()
-        try:
-            rows = asyncio.run(compare(server.url, server.password, options.runs, options.rounds))
-        finally:
-            server.kill()
-    print(f"Python {platform.python_version()}, {options.runs} runs of {options.rounds} turns")
+    rows = compared(compare, description=__doc__, rounds=100, what="turns")
     print("messages form       median us       min       max")
     for row in rows:
         print(f"{row.messages:>8} {row.form:<9} {row.microseconds:>10} {row.fastest:>9} {row.slowest:>9}")
-    print(json.dumps({"python": platform.python_version(), "rows": [asdict(row) for row in rows]}))
+    print_json(rows)
 
 
 if __name__ == "__main__":
